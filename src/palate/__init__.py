@@ -1,0 +1,6 @@
+"""Palate gives a language model your taste.
+
+Heavy libraries load when first needed: `import palate` is instant.
+"""
+
+__version__ = "0.1.0"

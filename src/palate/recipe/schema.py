@@ -1,0 +1,203 @@
+"""Everything a recipe can say. Each option is declared, explained and bounded here, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from palate.recipe.objective import DPO, ObjectiveOptions
+from palate.recipe.section import Section
+
+__all__ = [
+    "CompareOptions",
+    "DataOptions",
+    "LoraOptions",
+    "ModelOptions",
+    "Recipe",
+    "SourceOptions",
+    "TrainOptions",
+]
+
+Layout = Literal["auto", "pairs", "transcript", "question", "stance"]
+PositiveInt = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class LoraOptions(Section):
+    """A LoRA adapter (Hu et al. 2021, arXiv:2106.09685), held in fp32 whatever the base is held in."""
+
+    type: Literal["lora"] = "lora"
+    rank: PositiveInt = 16
+    """The inner dimension of the update."""
+    alpha: Annotated[float, Field(gt=0)] = 32
+    """The update is scaled by alpha / rank (by alpha / sqrt(rank) with `rslora`)."""
+    dropout: Fraction = 0.0
+    """Dropout on the adapter's input while training."""
+    target_modules: str | list[str] = "all-linear"
+    """`all-linear`, a list of module names, or a regular expression over whole module paths."""
+    exclude_modules: str | list[str] | None = None
+    """Modules left out of `target_modules`: a list of names or a regular expression."""
+    layers_to_transform: list[int] | None = None
+    """Only these layer numbers get an adapter; all of them where absent."""
+    modules_to_save: list[str] | None = None
+    """Modules trained whole beside the adapter, such as `lm_head`."""
+    rank_pattern: dict[str, int] = {}
+    """Ranks of their own for modules whose name matches."""
+    alpha_pattern: dict[str, float] = {}
+    """Alphas of their own for modules whose name matches."""
+    rslora: bool = False
+    """Scale by alpha / sqrt(rank) (Kalajdzievski 2023, arXiv:2312.03732)."""
+
+
+class ModelOptions(Section):
+    """The model to align."""
+
+    base: str = "playground"
+    """A Hugging Face Hub name, a local folder, or `playground`."""
+    revision: str | None = None
+    """A branch, tag or commit of a Hub model."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """What the base weights are held in. `auto` takes the checkpoint's own, where this device computes in it."""
+    device: str = "auto"
+    """`auto` takes cuda, else mps, else cpu; or name one, such as `cuda:1`."""
+    attention: Literal["auto", "sdpa", "eager", "flex_attention"] = "auto"
+    """Which attention kernel runs. `auto` takes flex_attention on cuda and sdpa elsewhere, where the model has them."""
+    adapter: LoraOptions | None = LoraOptions()
+    """A LoRA adapter; `null` trains every weight, held in fp32."""
+
+
+class SourceOptions(Section):
+    """One set of preference rows."""
+
+    source: str = "playground"
+    """A JSON, JSONL, CSV or Parquet file (also gzipped), a Hugging Face Hub data set, or `playground`."""
+    split: str | None = None
+    """Which split of a Hub data set; `train` where absent."""
+    revision: str | None = None
+    """A branch, tag or commit of a Hub data set."""
+    layout: Layout = "auto"
+    """How the rows are laid out; `auto` looks at them. `palate data inspect` names what it finds."""
+    support_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
+    """For the `stance` layout: the first int(n * ratio) rows prefer support, the rest oppose."""
+    limit: PositiveInt | None = None
+    """Read only the first rows."""
+
+    @model_validator(mode="after")
+    def _support_ratio_has_effect(self) -> Self:
+        if self.support_ratio is not None and self.layout not in ("auto", "stance"):
+            raise ValueError(f'support_ratio has no effect with layout "{self.layout}": it belongs to "stance"')
+        return self
+
+
+class DataOptions(Section):
+    """What the model learns from, and how its text becomes tokens."""
+
+    train: SourceOptions = SourceOptions()
+    """The pairs to learn from."""
+    eval: SourceOptions | None = None
+    """Held-out pairs; where absent, `eval_fraction` of the training prompts are held out."""
+    eval_fraction: Fraction = 0.1
+    """Share of training prompts held out when there is no `eval`; pairs of one prompt stay on one side."""
+    system: str | None = None
+    """A system message put before every prompt that has none."""
+    template: Literal["tokenizer", "chatml", "alpaca", "plain"] = "tokenizer"
+    """How messages become text: the tokenizer's own chat template, or a named one."""
+    max_length: PositiveInt = 1024
+    """The most tokens of prompt and completion together."""
+    too_long: Literal["drop", "truncate_prompt", "error"] = "drop"
+    """What happens to a pair with a longer side. `truncate_prompt` cuts the prompt's beginning, never a completion."""
+
+
+class TrainOptions(Section):
+    """How training goes."""
+
+    epochs: Annotated[float, Field(gt=0)] = 1
+    """Passes over the training pairs; a fraction is a part of one."""
+    max_steps: PositiveInt | None = None
+    """Stop after this many optimizer steps, whatever `epochs` says."""
+    batch_size: PositiveInt = 8
+    """Pairs per optimizer step."""
+    micro_batch_tokens: PositiveInt | Literal["auto"] = "auto"
+    """The most tokens in memory at once; the batch is cut to fit, and its result does not change."""
+    layout: Literal["tree", "padded"] = "tree"
+    """`tree` computes every distinct token once; `padded` computes each completion by itself, as others do."""
+    group_by_prompt: bool = False
+    """Put pairs of one prompt into one batch, where the tree shares most."""
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-5
+    """The peak learning rate of AdamW."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the learning rate falls after warm-up: to zero along a line or a cosine, or not at all."""
+    warmup_fraction: Fraction = 0.1
+    """The share of all steps over which the learning rate rises from zero."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """AdamW's decoupled weight decay, on matrices only."""
+    adam_beta1: Fraction = 0.9
+    """AdamW's first-moment decay."""
+    adam_beta2: Fraction = 0.999
+    """AdamW's second-moment decay."""
+    max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
+    """Gradients with a larger norm are scaled down to it; `null` leaves them."""
+    evaluate_every: PositiveInt | Literal["epoch"] = "epoch"
+    """Steps between evaluations on the held-out pairs; the end of training is always evaluated."""
+    checkpoint_every: PositiveInt | Literal["epoch"] = "epoch"
+    """Steps between checkpoints; the end of training always leaves one."""
+    keep_checkpoints: PositiveInt = 2
+    """How many of the newest checkpoints stay on disk, beside the best."""
+    best_metric: Literal["loss", "rewards_accuracy", "rewards_margin"] = "loss"
+    """Which evaluation figure decides the best step: the lowest loss, or the highest of the others."""
+
+
+class CompareOptions(Section):
+    """Base and tuned model answer the same held-out prompts."""
+
+    prompts: str | None = None
+    """A file of prompts; the held-out prompts of the run where absent."""
+    num_prompts: PositiveInt = 32
+    """The most prompts to answer."""
+    max_new_tokens: PositiveInt = 128
+    """The most tokens of one answer."""
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    """0 answers greedily; above 0 samples."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Sample from the smallest set of tokens with this much probability."""
+    samples_per_prompt: PositiveInt = 1
+    """Answers to each prompt from each model."""
+    judge: str | None = None
+    """A scorer: a built-in name or `module:function` taking (prompt, answer) and returning a number."""
+
+    @model_validator(mode="after")
+    def _sampling_options_have_effect(self) -> Self:
+        if self.temperature == 0:
+            for name, value, neutral in (
+                ("samples_per_prompt", self.samples_per_prompt, 1),
+                ("top_p", self.top_p, 1.0),
+            ):
+                if value != neutral:
+                    raise ValueError(f"{name} = {value} has no effect with temperature = 0: greedy answers never differ")
+        return self
+
+
+class Recipe(Section):
+    """One run, from data to evidence."""
+
+    output: str
+    """The run folder."""
+    seed: int = 0
+    """Seeds data order, adapter initialisation, dropout and sampling."""
+    model: ModelOptions = ModelOptions()
+    """The model to align."""
+    data: DataOptions = DataOptions()
+    """What it learns from."""
+    objective: ObjectiveOptions = DPO()
+    """What it minimises."""
+    train: TrainOptions = TrainOptions()
+    """How training goes."""
+    compare: CompareOptions | None = CompareOptions()
+    """How base and tuned are compared; `null` skips it."""
+
+    @model_validator(mode="after")
+    def _options_have_effect(self) -> Self:
+        if self.data.eval is not None and "eval_fraction" in self.data.model_fields_set:
+            raise ValueError("data.eval_fraction has no effect when data.eval names the held-out pairs: drop one")
+        return self

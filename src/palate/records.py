@@ -1,0 +1,162 @@
+"""The only things the rooms of the house hand to each other: small frozen records.
+
+Text is always a sequence of chat messages. A dataset of plain strings becomes one user message and one
+assistant message; how they are written out as tokens is the template's business (`engine/tokens.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+__all__ = [
+    "Answer",
+    "Labelled",
+    "Message",
+    "Messages",
+    "Pair",
+    "Provenance",
+    "Ranking",
+    "SetAside",
+    "Verdict",
+    "Vote",
+    "as_messages",
+    "content_id",
+]
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+    def as_dict(self) -> dict[str, str]:
+        """The form chat templates and every public dataset use."""
+        return {"role": self.role, "content": self.content}
+
+
+Messages = tuple[Message, ...]
+
+
+def as_messages(items: Sequence[Mapping[str, str]]) -> Messages:
+    """`[{"role": ..., "content": ...}, ...]` as records."""
+    return tuple(Message(item["role"], item["content"]) for item in items)  # type: ignore[arg-type]
+
+
+def content_id(*parts: object) -> str:
+    """A short stable name for content: the same parts give the same id on every machine."""
+    text = json.dumps(parts, ensure_ascii=False, sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Message):
+        return [value.role, value.content]
+    raise TypeError(f"content_id takes records and plain data, not {type(value).__name__}")
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a record came from.
+
+    `source` is a file or Hub name, `line` its 1-based line in that source (row number where there are no
+    lines), `detail` whatever else is known: generator, judge, annotator, document, sampling settings.
+    """
+
+    source: str
+    line: int | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two completions of one prompt and which of them is preferred."""
+
+    prompt: Messages
+    chosen: Messages
+    rejected: Messages
+    provenance: Provenance
+
+    @property
+    def id(self) -> str:
+        """Names the content, not the origin: the same pair from two files has one id."""
+        return content_id(self.prompt, self.chosen, self.rejected)
+
+    @property
+    def prompt_id(self) -> str:
+        """Names the prompt: pairs that share it share their tokens in training and never straddle a split."""
+        return content_id(self.prompt)
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """One completion with a thumb up or down."""
+
+    prompt: Messages
+    completion: Messages
+    desirable: bool
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Several completions of one prompt, best first."""
+
+    prompt: Messages
+    completions: tuple[Messages, ...]
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model said to a prompt. `finished` is False when it ran into the length limit."""
+
+    prompt: Messages
+    text: str
+    model: str
+    finished: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A judge's preference between two answers. `preferred` is None when the judge gave no usable answer."""
+
+    prompt: Messages
+    answer_a: str
+    answer_b: str
+    judge: str
+    preferred: Literal["a", "b", "tie"] | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """A person's preference between two answers."""
+
+    prompt: Messages
+    answer_a: str
+    answer_b: str
+    annotator: str
+    preferred: Literal["a", "b", "tie"]
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A row that could not be used: kept, named and counted, never dropped silently."""
+
+    source: str
+    line: int | None
+    reason: str
+    excerpt: str = ""
+
+    @property
+    def place(self) -> str:
+        """`file:line`, as an editor opens it."""
+        return self.source if self.line is None else f"{self.source}:{self.line}"
