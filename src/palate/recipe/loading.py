@@ -55,12 +55,14 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
 def parse_recipe(text: str, overrides: Sequence[str] = (), *, where: str = "recipe") -> Recipe:
     """A recipe from YAML text; see `load_recipe`."""
     try:
-        tree = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader by inheritance
+        tree = yaml.load(text, Loader=_StrictLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{where}:{mark.line + 1}" if mark is not None else where
         problem = getattr(error, "problem", None) or str(error)
-        raise RecipeError(f"not a recipe: {problem}", where=place, next="mend the YAML at that line") from None
+        raise RecipeError(
+            f"not a recipe: {problem}", where=place, next="mend the YAML at that line"
+        ) from None
     except RecursionError:
         raise RecipeError("not a recipe: nested too deeply", where=where) from None
     if tree is None:
@@ -100,7 +102,7 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
             next="write key.path=value, such as train.epochs=1",
         )
     try:
-        value = yaml.load(raw, Loader=_StrictLoader)  # noqa: S506
+        value = yaml.load(raw, Loader=_StrictLoader)
     except yaml.YAMLError:
         value = raw  # a colon or a bracket in plain text is text
     here = tree
@@ -120,7 +122,9 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
 def _validate(tree: Mapping[str, Any], where: str) -> Recipe:
     if "output" not in tree:
         raise RecipeError(
-            '"output" is missing', where=where, next="say where the run goes: output: runs/my-run, or output=runs/my-run"
+            '"output" is missing',
+            where=where,
+            next="say where the run goes: output: runs/my-run, or output=runs/my-run",
         )
     objective = tree.get("objective")
     if isinstance(objective, dict):
@@ -143,7 +147,9 @@ def _written_path(item: Any) -> tuple[str, ...]:
     """The path as a person wrote it: pydantic adds the names of the variants it tried."""
     variants = {*OBJECTIVES, "str", "constrained-int", "constrained-float"}
     return tuple(
-        str(part) for part in item["loc"] if part not in variants and not str(part).startswith(("literal[", "list["))
+        str(part)
+        for part in item["loc"]
+        if part not in variants and not str(part).startswith(("literal[", "list["))
     )
 
 
@@ -154,7 +160,8 @@ def _explain(item: Any, where: str) -> RecipeError:
     if kind == "extra_forbidden":
         known = _fields_at(path[:-1])
         return RecipeError(
-            f'"{key}": unknown option.{did_you_mean(path[-1], known)} Known here: {", ".join(known)}', where=where
+            f'"{key}": unknown option.{did_you_mean(path[-1], known)} Known here: {", ".join(known)}',
+            where=where,
         )
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         name = value.get("type") if isinstance(value, dict) else value

@@ -30,6 +30,11 @@ class _Objective(Section):
     paper: ClassVar[str]
     """Where it comes from."""
 
+    @property
+    def reward_scale(self) -> float:
+        """What a log-ratio is multiplied by to be a reward in the metrics: beta where there is one."""
+        return 1.0
+
 
 class DPO(_Objective):
     """Direct preference optimisation."""
@@ -46,6 +51,10 @@ class DPO(_Objective):
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     """The assumed share of pairs whose preference is the wrong way round (conservative DPO)."""
 
+    @property
+    def reward_scale(self) -> float:
+        return self.beta
+
 
 class IPO(_Objective):
     """Identity preference optimisation."""
@@ -60,7 +69,11 @@ class IPO(_Objective):
     beta: Annotated[float, Field(gt=0)] = 0.1
     """The paper's tau: the margin of log-ratios is pulled towards 1 / (2 beta)."""
     logps: Literal["sum", "mean"] = "sum"
-    """`sum`: log-ratios of whole completions, as the paper writes them. `mean`: per token, as trl computes."""
+    """`sum`: log-ratios of whole completions, as the paper writes them. `mean`: per token, as trl does."""
+
+    @property
+    def reward_scale(self) -> float:
+        return self.beta
 
 
 class SFT(_Objective):
