@@ -1,0 +1,278 @@
+"""What a run folder says, read once and checked here, so that no page or table meets a surprise.
+
+Every piece is optional: a run that has only trained has no comparison. What is absent is None; what is there and
+unreadable is an `ArtifactError`, never a guess.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+from palate.errors import ArtifactError
+from palate.report.metrics import Metrics, read_metrics
+
+__all__ = [
+    "AnswerFigures",
+    "Comparison",
+    "DataSplit",
+    "DataSummary",
+    "HeldOut",
+    "Message",
+    "ModelAnswer",
+    "Run",
+    "RunSummary",
+    "Sample",
+    "WinRate",
+    "parse",
+    "read_run",
+]
+
+Number = Annotated[float | None, AfterValidator(lambda value: value if _finite(value) else None)]
+"""A figure, or None where it was not measured or is not a number."""
+Interval = tuple[float, float]
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+class _Piece(BaseModel):
+    """Part of a run folder. Keys that this version does not know are left for the version that wrote them."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Message(_Piece):
+    role: str
+    content: str
+
+
+class ModelAnswer(_Piece):
+    """`finished` is False when the answer ran into the length limit."""
+
+    text: str
+    score: Number = None
+    finished: bool = True
+
+
+class Sample(_Piece):
+    """What both models said to one prompt; `verdict` is the tuned model's, None where the judge gave none."""
+
+    prompt: tuple[Message, ...]
+    base: tuple[ModelAnswer, ...]
+    tuned: tuple[ModelAnswer, ...]
+    verdict: Literal["win", "loss", "tie"] | None = None
+
+
+class WinRate(_Piece):
+    num_wins: int
+    num_losses: int
+    num_ties: int = 0
+    num_missing: int = 0
+    win_rate: Number = None
+    interval_95: Interval | None = None
+    sign_test_p: Number = None
+    num_more_to_settle: int | None = None
+
+
+class AnswerFigures(_Piece):
+    mean_score: Number = None
+    mean_length_characters: Number = None
+    finished_share: Number = None
+    distinct_share: Number = None
+
+
+class HeldOut(_Piece):
+    """How often the tuned model's own reward prefers the chosen answer of a pair it never trained on."""
+
+    num_pairs: int
+    reward_accuracy: Number = None
+    interval_95: Interval | None = None
+
+
+class Comparison(_Piece):
+    base: str
+    tuned: str
+    judge: str | None = None
+    temperature: Number = None
+    num_prompts: int | None = None
+    samples: tuple[Sample, ...] = ()
+    win_rate: WinRate | None = None
+    figures: dict[str, AnswerFigures] = {}
+    held_out: HeldOut | None = None
+
+
+class SetAsideReason(_Piece):
+    reason: str
+    count: int
+    examples: tuple[str, ...] = ()
+
+
+class DataSplit(_Piece):
+    source: str | None = None
+    layout: str | None = None
+    num_rows: int | None = None
+    num_kept: int | None = None
+    num_set_aside: int | None = None
+    set_aside: tuple[SetAsideReason, ...] = ()
+    num_prompts: int | None = None
+    num_pairs: int | None = None
+    num_too_long: int | None = None
+    num_boundary_merges: int | None = None
+
+
+class DataSummary(_Piece):
+    train: DataSplit | None = None
+    eval: DataSplit | None = None
+
+
+class EvalFigures(_Piece):
+    loss: Number = None
+    reward_accuracy: Number = None
+    reward_margin: Number = None
+
+
+class RunSummary(_Piece):
+    status: str | None = None
+    num_pairs_train: int | None = None
+    num_pairs_eval: int | None = None
+    num_rows_set_aside: int | None = None
+    num_steps: int | None = None
+    num_reference_completions_computed: int | None = None
+    num_reference_completions_cached: int | None = None
+    sharing_factor: Number = None
+    pairs_per_second: Number = None
+    peak_memory_bytes: Number = None
+    tree_check_max_abs_difference: Number = None
+    layout: str | None = None
+    best_step: int | None = None
+    train_seconds: Number = None
+    eval: EvalFigures | None = None
+    preferred_share_before: Number = None
+    preferred_share_after: Number = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run folder, read. `recipe` is the recipe's text as it stands in the folder."""
+
+    name: str
+    recipe: str | None
+    environment: Mapping[str, Any] | None
+    lineage: Mapping[str, Any] | None
+    metrics: Metrics | None
+    data: DataSummary | None
+    summary: RunSummary | None
+    comparison: Comparison | None
+
+    @property
+    def objective(self) -> str | None:
+        """The recipe's `objective.type`."""
+        found = yaml.safe_load(self.recipe) if self.recipe else None
+        objective = found.get("objective") if isinstance(found, dict) else None
+        return str(objective["type"]) if isinstance(objective, dict) and "type" in objective else None
+
+
+def read_run(folder: Path) -> Run:
+    """Reads every known piece of a run folder.
+
+    Raises ArtifactError where the folder is no run folder, or a piece of it is damaged.
+    """
+    if not folder.is_dir():
+        raise ArtifactError(
+            "there is no such run folder",
+            where=str(folder),
+            next="give the folder that `output` names in the recipe",
+        )
+    run = Run(
+        name=folder.resolve().name,
+        recipe=_read_recipe(folder / "recipe.yaml"),
+        environment=_read_object(folder / "environment.json"),
+        lineage=_read_object(folder / "lineage.json"),
+        metrics=read_metrics(folder / "metrics.jsonl"),
+        data=_read_model(folder / "data.json", DataSummary),
+        summary=_read_model(folder / "summary.json", RunSummary),
+        comparison=_read_model(folder / "evaluation" / "comparison.json", Comparison),
+    )
+    if run.recipe is None and run.metrics is None and run.summary is None and run.comparison is None:
+        raise ArtifactError(
+            "this is not a run folder",
+            where=str(folder),
+            why="it holds no recipe.yaml, metrics.jsonl, summary.json or evaluation/comparison.json",
+            next="give the folder that `output` names in the recipe, or train first: palate run RECIPE",
+        )
+    return run
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def parse(model: type[Model], content: Mapping[str, Any], where: str) -> Model:
+    """`content` as a checked piece of a run. Raises ArtifactError, naming `where`, if it does not fit."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ArtifactError(
+            f"{key}: {first['msg']}" if key else first["msg"],
+            where=where,
+            why="this file was written by another version, or edited",
+            next="make it again: palate run RECIPE does what is missing once the file is removed",
+        ) from error
+
+
+def _read_model(path: Path, model: type[Model]) -> Model | None:
+    content = _read_object(path)
+    return None if content is None else parse(model, content, str(path))
+
+
+def _read_object(path: Path) -> Mapping[str, Any] | None:
+    text = _read_text(path)
+    if text is None:
+        return None
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise _damaged(path, f"line {error.lineno}, column {error.colno}: {error.msg}") from error
+    if not isinstance(content, dict):
+        raise _damaged(path, f"expected a JSON object, found {type(content).__name__}")
+    return content
+
+
+def _read_recipe(path: Path) -> str | None:
+    text = _read_text(path)
+    if text is not None:
+        try:
+            yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise _damaged(path, " ".join(str(error).split())) from error
+    return text
+
+
+def _read_text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as error:
+        raise _damaged(path, f"not UTF-8 at byte {error.start}") from error
+    except OSError as error:
+        raise ArtifactError("cannot be read", where=str(path), why=error.strerror or str(error)) from error
+
+
+def _damaged(path: Path, why: str) -> ArtifactError:
+    return ArtifactError(
+        "the file is damaged",
+        where=str(path),
+        why=why,
+        next="remove it to report without it, or make it again: palate run RECIPE does what is missing",
+    )
