@@ -19,7 +19,7 @@ __all__ = [
     "TrainOptions",
 ]
 
-Layout = Literal["auto", "pairs", "transcript", "question", "stance"]
+Layout = Literal["auto", "strings", "messages", "mixed", "transcript", "question", "stance"]
 PositiveInt = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -79,7 +79,8 @@ class SourceOptions(Section):
     layout: Layout = "auto"
     """How the rows are laid out; `auto` looks at them. `palate data inspect` names what it finds."""
     support_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
-    """For the `stance` layout: the first int(n * ratio) rows prefer support, the rest oppose."""
+    """For the `stance` layout: the first int(n * ratio) of the n rows read prefer support, the rest oppose; 1 where
+    absent."""
     limit: PositiveInt | None = None
     """Read only the first rows."""
 

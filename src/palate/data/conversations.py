@@ -1,0 +1,59 @@
+"""Where a prompt ends and a completion begins, when a row does not say so itself."""
+
+from __future__ import annotations
+
+from palate.data.messages import Unusable
+from palate.records import Messages
+
+__all__ = ["after_prompt", "common_turns"]
+
+
+def after_prompt(
+    prompt: Messages, chosen: Messages, rejected: Messages
+) -> tuple[Messages, Messages, Messages]:
+    """Prompt and completions, each completion without the prompt that it may repeat at its start.
+
+    A completion that repeats the prompt may hold a system message that the prompt lacks; when both do, it
+    becomes the prompt's.
+    """
+    system_of_chosen, chosen = _without_prompt(prompt, chosen, "chosen")
+    system_of_rejected, rejected = _without_prompt(prompt, rejected, "rejected")
+    if system_of_chosen != system_of_rejected:
+        raise Unusable("chosen and rejected repeat the prompt with different system messages")
+    return system_of_chosen + prompt, chosen, rejected
+
+
+def _without_prompt(prompt: Messages, completion: Messages, column: str) -> tuple[Messages, Messages]:
+    """The system message that only the completion has, and the completion proper."""
+    if not completion or completion[0].role == "assistant":
+        return (), completion
+    system, rest = _split_system(completion)
+    system_of_prompt, wanted = _split_system(prompt)
+    # White space at the ends differs where one of the two was stripped on its way into the file.
+    repeated = [(m.role, m.content.strip()) for m in rest[: len(wanted)]]
+    if not wanted or repeated != [(m.role, m.content.strip()) for m in wanted]:
+        raise Unusable(f'"{column}" starts with a {completion[0].role} turn that does not repeat the prompt')
+    if system and system_of_prompt and system != system_of_prompt:
+        raise Unusable(f'"{column}" repeats the prompt with another system message')
+    return (() if system_of_prompt else system), rest[len(wanted) :]
+
+
+def _split_system(messages: Messages) -> tuple[Messages, Messages]:
+    is_system = bool(messages) and messages[0].role == "system"
+    return (messages[:1], messages[1:]) if is_system else ((), messages)
+
+
+def common_turns(chosen: Messages, rejected: Messages) -> tuple[Messages, Messages, Messages]:
+    """Two whole dialogues as their shared prompt and what each says after it.
+
+    The prompt is the longest common beginning after which both go on with an assistant turn that answers
+    somebody. Dialogues that part before their last turn give completions of several turns.
+    """
+    shared = 0
+    while shared < min(len(chosen), len(rejected)) and chosen[shared] == rejected[shared]:
+        shared += 1
+    for cut in range(shared, 0, -1):
+        answers = [side[cut].role if cut < len(side) else None for side in (chosen, rejected)]
+        if answers == ["assistant", "assistant"] and chosen[cut - 1].role != "assistant":
+            return chosen[:cut], chosen[cut:], rejected[cut:]
+    raise Unusable("chosen and rejected share no prompt that both answer")

@@ -1,0 +1,82 @@
+"""Prompts alone, for models to answer: from a text file, a column of prompts, or any preference rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from palate.data.detection import claimed_layout
+from palate.data.excerpts import excerpt
+from palate.data.files import format_of, read_file, read_lines
+from palate.data.messages import Unusable, prompt_field, text_field
+from palate.data.pairs import complete_prompt, read_pairs
+from palate.data.rows import RawRow
+from palate.errors import DataError
+from palate.recipe import SourceOptions
+from palate.records import Message, Messages, SetAside
+
+__all__ = ["read_prompts"]
+
+PROMPT_COLUMNS = ("prompt", "question", "instruction", "idea")
+"""Columns that hold a prompt, the first of them that a file has; upper and lower case are one."""
+
+
+def read_prompts(
+    path: str, *, system: str | None = None
+) -> tuple[tuple[Messages, ...], tuple[SetAside, ...]]:
+    """The distinct prompts of a file in their order, and the rows that hold none.
+
+    `.txt` holds one prompt a line. Any other format holds rows with a prompt column (with `system`, and with
+    Alpaca's `input` beside `instruction`), or preference rows in any layout that `read_pairs` knows.
+
+    Raises:
+        DataError: the file cannot be read, or has neither a prompt column nor a known layout.
+    """
+    if format_of(path) == ".txt":
+        rows = [RawRow(number, {"prompt": line}) for number, line in read_lines(path) if line.strip()]
+    else:
+        rows = list(read_file(path))
+    if not rows:
+        raise DataError("there are no prompts", where=path, next="name a file that holds some")
+    if claimed_layout(rows, path) is not None:
+        pair_set = read_pairs(SourceOptions(source=path), system=system)
+        return tuple(dict.fromkeys(pair.prompt for pair in pair_set.pairs)), pair_set.set_aside
+    return _from_column(rows, _prompt_column(rows, path), path, system)
+
+
+def _prompt_column(rows: Sequence[RawRow], path: str) -> str:
+    columns = dict.fromkeys(str(column) for row in rows for column in row.fields)
+    for wanted in PROMPT_COLUMNS:
+        for column in columns:
+            if column.strip().casefold() == wanted:
+                return column
+    seen = ", ".join(excerpt(column, 60) or '""' for column in list(columns)[:20])
+    raise DataError(
+        "no column of prompts",
+        where=path,
+        why=f"columns seen: {seen or 'none'}",
+        next=f"name one of them {', '.join(PROMPT_COLUMNS)}, or write one prompt a line into a .txt file",
+    )
+
+
+def _from_column(
+    rows: Sequence[RawRow], column: str, path: str, system: str | None
+) -> tuple[tuple[Messages, ...], tuple[SetAside, ...]]:
+    prompts: dict[Messages, None] = {}
+    set_aside = []
+    for row in rows:
+        try:
+            if row.problem:
+                raise Unusable(row.problem)
+            prompts[complete_prompt(_prompt(row.fields, column), row.fields, system)] = None
+        except Unusable as reason:
+            set_aside.append(SetAside(path, row.line, str(reason), row.excerpt))
+    return tuple(prompts), tuple(set_aside)
+
+
+def _prompt(fields: Mapping[str, Any], column: str) -> Messages:
+    prompt = prompt_field(fields, column)
+    if column.strip().casefold() == "instruction" and fields.get("input"):
+        # Alpaca's instruction is only half of the prompt where there is an input.
+        prompt = (Message("user", f"{prompt[-1].content}\n\n{text_field(fields, 'input')}"),)
+    return prompt
