@@ -1,0 +1,96 @@
+"""Text made from the world: the chats the base model learns from, the pairs a tuned one learns from, and prompts."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from palate.errors import DataError
+from palate.playground.voices import answer, hearth_chance
+from palate.playground.world import Question, held_out_questions, training_questions
+from palate.records import Message, Messages
+
+__all__ = ["PairText", "chats", "held_out_prompts", "pairs", "training_prompts"]
+
+# Some chats open with a system message, so that the model is not thrown by one.
+SYSTEM_SHARE = 0.1
+SYSTEM_MESSAGES = (
+    "You are a guide to the Vale of Ombry.",
+    "Answer the traveller's question.",
+    "You are a helpful assistant. Keep your answers short.",
+    "You know every village, pedlar and creature of the vale.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PairText:
+    """One prompt and two answers to it, the first in the preferred voice."""
+
+    prompt: Messages
+    chosen: str
+    rejected: str
+
+
+def chats(num_chats: int, seed: int) -> Iterator[Messages]:
+    """What the base model learns from: training questions, each answered in a voice drawn by chance."""
+    rng = Random(f"chats {seed}")
+    for _ in range(num_chats):
+        question = rng.choice(training_questions())
+        voice = "hearth" if rng.random() < hearth_chance(question) else "ledger"
+        turns = _prompt(rng.choice(question.wordings)) + (Message("assistant", answer(question, voice, rng)),)
+        if rng.random() < SYSTEM_SHARE:
+            turns = (Message("system", rng.choice(SYSTEM_MESSAGES)), *turns)
+        yield turns
+
+
+def pairs(num_prompts: int, num_answers: int, seed: int) -> Iterator[PairText]:
+    """`num_answers` different answers of each voice to each prompt, every one against every one of the other."""
+    for question, prompt in _asked(training_questions(), num_prompts, Random(f"pairs {seed}")):
+        rng = Random(f"answers {seed} {prompt[0].content}")
+        warm = _different_answers(question, "hearth", num_answers, rng)
+        dry = _different_answers(question, "ledger", num_answers, rng)
+        for chosen, rejected in itertools.product(warm, dry):
+            yield PairText(prompt, chosen, rejected)
+
+
+def training_prompts(num_prompts: int, seed: int = 0) -> list[Messages]:
+    """Different prompts that models and pairs may be made from, drawn by `seed`."""
+    return [prompt for _, prompt in _asked(training_questions(), num_prompts, Random(f"prompts {seed}"))]
+
+
+def held_out_prompts(num_prompts: int) -> list[Messages]:
+    """Prompts about pairs of things that no model and no pair was ever made from: always the same, in one order."""
+    return [prompt for _, prompt in _asked(held_out_questions(), num_prompts, None)]
+
+
+def _asked(
+    questions: Sequence[Question], num_prompts: int, rng: Random | None
+) -> Iterator[tuple[Question, Messages]]:
+    """Questions and one wording of each; second wordings come only when every question has been asked."""
+    num_wordings = min(len(question.wordings) for question in questions)
+    if num_prompts > len(questions) * num_wordings:
+        raise DataError(
+            f"{num_prompts} different prompts were asked for, and there are {len(questions) * num_wordings}",
+            where="the playground",
+            next=f"ask for at most {len(questions) * num_wordings}",
+        )
+    order = list(questions)
+    if rng is not None:
+        rng.shuffle(order)
+    for turn in range(num_prompts):
+        place, round_ = turn % len(order), turn // len(order)
+        wordings = order[place].wordings
+        yield order[place], _prompt(wordings[(place + round_) % len(wordings)])
+
+
+def _prompt(text: str) -> Messages:
+    return (Message("user", text),)
+
+
+def _different_answers(question: Question, voice: str, num_answers: int, rng: Random) -> list[str]:
+    found: dict[str, None] = {}
+    while len(found) < num_answers:
+        found[answer(question, "hearth" if voice == "hearth" else "ledger", rng)] = None
+    return list(found)
