@@ -73,7 +73,7 @@ def test_a_sentence_that_does_not_end(answer: str) -> None:
 
 
 def test_varied_by_hand() -> None:
-    """ "a b a b a b": runs aba bab aba bab, 2 distinct of 4. Chinese without spaces is counted by character."""
+    """In "a b a b a b" the runs are aba bab aba bab, 2 distinct of 4; Chinese is counted by character."""
     assert varied(PROMPT, "a b a b a b") == 0.5
     assert varied(PROMPT, "好坏好坏好坏") == 0.5
     assert varied(PROMPT, "every word here differs") == 1
@@ -87,7 +87,8 @@ def test_varied_by_hand() -> None:
 def test_a_slip_in_a_built_in_name_is_helped() -> None:
     error = error_of("shortr")
     assert error.what == (
-        '"shortr": no such judge. Did you mean "shorter"? Built in: shorter, longer, finishes_sentence, varied'
+        '"shortr": no such judge. Did you mean "shorter"? '
+        "Built in: shorter, longer, finishes_sentence, varied"
     )
     assert "module:function" in error.next
 
