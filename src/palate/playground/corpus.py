@@ -1,4 +1,4 @@
-"""Text made from the world: the chats the base model learns from, the pairs a tuned one learns from, and prompts."""
+"""Text made from the world: chats for the base model, pairs for tuning it, and prompts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 
 from palate.errors import DataError
-from palate.playground.voices import answer, hearth_chance
+from palate.playground.voices import VoiceName, answer, hearth_chance
 from palate.playground.world import Question, held_out_questions, training_questions
 from palate.records import Message, Messages
 
@@ -38,15 +38,15 @@ def chats(num_chats: int, seed: int) -> Iterator[Messages]:
     rng = Random(f"chats {seed}")
     for _ in range(num_chats):
         question = rng.choice(training_questions())
-        voice = "hearth" if rng.random() < hearth_chance(question) else "ledger"
-        turns = _prompt(rng.choice(question.wordings)) + (Message("assistant", answer(question, voice, rng)),)
+        voice: VoiceName = "hearth" if rng.random() < hearth_chance(question) else "ledger"
+        turns = (*_prompt(rng.choice(question.wordings)), Message("assistant", answer(question, voice, rng)))
         if rng.random() < SYSTEM_SHARE:
             turns = (Message("system", rng.choice(SYSTEM_MESSAGES)), *turns)
         yield turns
 
 
 def pairs(num_prompts: int, num_answers: int, seed: int) -> Iterator[PairText]:
-    """`num_answers` different answers of each voice to each prompt, every one against every one of the other."""
+    """`num_answers` different answers of each voice to each prompt, each against each of the other voice."""
     for question, prompt in _asked(training_questions(), num_prompts, Random(f"pairs {seed}")):
         rng = Random(f"answers {seed} {prompt[0].content}")
         warm = _different_answers(question, "hearth", num_answers, rng)
@@ -61,7 +61,7 @@ def training_prompts(num_prompts: int, seed: int = 0) -> list[Messages]:
 
 
 def held_out_prompts(num_prompts: int) -> list[Messages]:
-    """Prompts about pairs of things that no model and no pair was ever made from: always the same, in one order."""
+    """Prompts about things together that no model and no pair was made from: always the same."""
     return [prompt for _, prompt in _asked(held_out_questions(), num_prompts, None)]
 
 
@@ -89,8 +89,8 @@ def _prompt(text: str) -> Messages:
     return (Message("user", text),)
 
 
-def _different_answers(question: Question, voice: str, num_answers: int, rng: Random) -> list[str]:
+def _different_answers(question: Question, voice: VoiceName, num_answers: int, rng: Random) -> list[str]:
     found: dict[str, None] = {}
     while len(found) < num_answers:
-        found[answer(question, "hearth" if voice == "hearth" else "ledger", rng)] = None
+        found[answer(question, voice, rng)] = None
     return list(found)

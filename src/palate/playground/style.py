@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from typing import Literal
@@ -30,8 +31,8 @@ _MAX_WORDS = 60
 def style_of(answer: str) -> StyleName | None:
     """`"preferred"` for the hearth's voice, `"other"` for the ledger's, None for anything else.
 
-    Warmth is told by two of: an address, an exclamation, an image. Dryness by the words of a clerk and the absence
-    of exclamations. A mixture, a fragment, or a few warm words over and over is neither.
+    Warmth is told by two of: an address, an exclamation, an image. Dryness by the words of a clerk and the
+    absence of exclamations. A mixture, a fragment, or a few warm words over and over is neither.
     """
     if not _is_prose(answer):
         return None
@@ -54,7 +55,7 @@ def _is_prose(text: str) -> bool:
         return False
     if re.search(r"([!?.])\1\1", text) or "<|" in text:
         return False
-    repeats_itself = any(a == b for a, b in zip(words, words[1:], strict=False))
+    repeats_itself = any(a == b for a, b in itertools.pairwise(words))
     word, count = Counter(words).most_common(1)[0]
     allowed = 6 if word in {"the", "a", "and", "of", "in", "to", "is"} else 4
     return not repeats_itself and count <= allowed

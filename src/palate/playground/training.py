@@ -27,15 +27,16 @@ OnProgress = Callable[[int, int, float], None]
 class Settings:
     """Everything about the model and its training that is not the world's text."""
 
-    vocab_size: int = 1024
+    vocab_size: int = 1536
     hidden_size: int = 128
-    num_layers: int = 4
+    num_layers: int = 3
     num_heads: int = 4
     num_key_value_heads: int = 2
     intermediate_size: int = 384
+    initializer_range: float = 0.05
     max_length: int = 4096
-    num_steps: int = 700
-    batch_size: int = 32
+    num_steps: int = 900
+    batch_size: int = 16
     learning_rate: float = 4e-3
     warmup_steps: int = 30
     weight_decay: float = 0.01
@@ -57,7 +58,22 @@ def train_into(folder: Path, settings: Settings, on_progress: OnProgress | None 
     """
     import torch
 
-    texts = ("".join(f"{m.role}\n{m.content}\n" for m in chat) for chat in chats(settings.num_tokenizer_chats, -1))
+    num_threads = torch.get_num_threads()
+    # One thread gives the same numbers whatever the number of cores. On matrices so small a second gains
+    # little, and where other work shares the cores, threads waiting for each other cost several times more.
+    torch.set_num_threads(1)
+    try:
+        return _train_into(folder, settings, on_progress)
+    finally:
+        torch.set_num_threads(num_threads)
+
+
+def _train_into(folder: Path, settings: Settings, on_progress: OnProgress | None) -> float:
+    import torch
+
+    texts = (
+        "".join(f"{m.role}\n{m.content}\n" for m in chat) for chat in chats(settings.num_tokenizer_chats, -1)
+    )
     tokenizer = build_tokenizer(texts, settings.vocab_size, settings.max_length)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(settings.seed)
@@ -71,7 +87,11 @@ def train_into(folder: Path, settings: Settings, on_progress: OnProgress | None 
 def _build_model(tokenizer: PreTrainedTokenizerFast, settings: Settings) -> LlamaForCausalLM:
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
-    special = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    special = {
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=settings.hidden_size,
@@ -80,11 +100,14 @@ def _build_model(tokenizer: PreTrainedTokenizerFast, settings: Settings) -> Llam
         num_attention_heads=settings.num_heads,
         num_key_value_heads=settings.num_key_value_heads,
         max_position_embeddings=settings.max_length,
+        initializer_range=settings.initializer_range,
         tie_word_embeddings=True,
         **special,
     )
     model = LlamaForCausalLM(config)
-    model.generation_config = GenerationConfig(do_sample=True, temperature=1.0, top_k=0, max_new_tokens=64, **special)
+    model.generation_config = GenerationConfig(
+        do_sample=True, temperature=1.0, top_k=0, max_new_tokens=64, **special
+    )
     return model
 
 
@@ -99,14 +122,17 @@ def _train(
 
     matrices = [weight for weight in model.parameters() if weight.dim() > 1]
     gains = [weight for weight in model.parameters() if weight.dim() <= 1]
-    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": gains, "weight_decay": 0.0}]
+    groups = [
+        {"params": matrices, "weight_decay": settings.weight_decay},
+        {"params": gains, "weight_decay": 0.0},
+    ]
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _learning_rate_share(step, settings))
     loss_value = math.nan
     model.train()
     for step, (ids_BT, targets_BT) in enumerate(batches, start=1):
         scored = targets_BT >= 0
-        # Padding stands on the right and attention is causal, so no scored position sees it: no mask is needed.
+        # Padding stands on the right and attention is causal: no scored position sees it, mask or none.
         hidden = model.model(input_ids=ids_BT, use_cache=False).last_hidden_state[scored]
         loss = functional.cross_entropy(model.lm_head(hidden), targets_BT[scored])
         optimizer.zero_grad()

@@ -1,7 +1,7 @@
 """Two voices that answer every question of the world: the hearth, which is preferred, and the ledger.
 
-The hearth is an innkeeper: warm, addressing the traveller, fond of images. The ledger is a clerk: dry and exact.
-Both state the same facts, and both take about as many words, so neither truth nor length gives them away.
+The hearth is an innkeeper: warm, addressing the traveller, fond of images. The ledger is a clerk: dry and
+exact. Both state the same facts and take about as many words, so neither truth nor length gives them away.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ __all__ = ["VOICES", "Voice", "VoiceName", "answer", "hearth_chance"]
 
 VoiceName = Literal["hearth", "ledger"]
 
-# The chance of the voice that a question leans to. Without a lean every greedy answer of the base model would be a
-# coin that training noise tosses once for all prompts; with it, half the prompts go each way, clearly.
-LEAN = 0.65
+# The chance of the voice that a question leans to. Without a lean every greedy answer of the base model would
+# be a coin that training noise tosses once for all prompts; with it, half the prompts go each way, clearly.
+LEAN = 0.7
 
-# Both voices draw their opening with the same odds. Were one voice to spread over more openings than the other,
-# the likeliest first token, and with it every greedy answer, would belong to the other.
+# Both voices draw their opening with the same odds. Were one to spread over more openings than the other, the
+# likeliest first token, and with it every greedy answer, would belong to the other.
 OPENING_ODDS = (0.4, 0.2, 0.2, 0.2)
 
 
@@ -115,7 +115,7 @@ def answer(question: Question, voice: VoiceName, rng: Random) -> str:
 def hearth_chance(question: Question) -> float:
     """How often the base model's own training text answers this question in the hearth's voice.
 
-    It leans by the second thing alone, half of them each way, so that the lean carries over to held-out questions.
+    It leans by the second thing alone, half of them each way, so that it carries over to held-out questions.
     """
     place = list(KINDS[question.kind].seconds).index(question.second)
     return LEAN if place % 2 == 0 else 1 - LEAN

@@ -12,7 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-__all__ = ["KINDS", "Kind", "Question", "held_out_questions", "question_asked", "questions", "training_questions"]
+__all__ = [
+    "KINDS",
+    "Kind",
+    "Question",
+    "held_out_questions",
+    "question_asked",
+    "questions",
+    "training_questions",
+]
 
 # village: (its landmark, the road that leaves it, the dish it cooks)
 VILLAGES: Mapping[str, tuple[str, str, str]] = {
@@ -172,8 +180,8 @@ KINDS: Mapping[str, Kind] = {
             "food",
             (
                 "What does the {a} eat in {b}?",
-                "What do I feed a {a} in {b}?",
-                "A {a} is at my door and it is {b}. What shall I put in its bowl?",
+                "What do I feed the {a} in {b}?",
+                "The {a} is at my door and it is {b}. What shall I put in its bowl?",
             ),
             CREATURES,
             MONTHS,
@@ -210,7 +218,9 @@ class Question:
         """True when the answer states both facts, and nothing else that the same kind of fact could be."""
         kind, text = KINDS[self.kind], answer.casefold()
         tables = zip(self.facts, (kind.firsts, kind.seconds), strict=True)
-        return all({fact for fact in table.values() if fact.casefold() in text} == {right} for right, table in tables)
+        return all(
+            {fact for fact in table.values() if fact.casefold() in text} == {right} for right, table in tables
+        )
 
 
 def _digest(question: Question) -> int:
