@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from palate.report.folder import Comparison, HeldOut, Interval, Run, RunSummary, WinRate
-from palate.report.wording import p_value, percent, plural
+from palate.report.wording import percent, plural
 
-__all__ = ["Claim", "claim_of", "claim_of_comparison", "interval_in_words", "win_rate_in_words"]
+__all__ = ["Claim", "claim_of", "claim_of_comparison", "interval_in_words"]
 
 Tone = Literal["better", "worse", "open"]
 MAX_P = 0.05
@@ -40,29 +41,38 @@ def claim_of(run: Run) -> Claim:
 def claim_of_comparison(comparison: Comparison) -> Claim:
     """The verdict on a comparison: from the judged answers where there are any, else from held-out pairs."""
     held_out = comparison.held_out
-    remarks = [] if held_out is None else [_held_out_in_words(held_out)]
+    reward = [] if held_out is None else [_held_out_in_words(held_out)]
     if comparison.win_rate is not None:
         tone = _tone(comparison.win_rate)
+        judge = f"By the judge “{comparison.judge}”, " if comparison.judge else ""
+        base, tuned = comparison.base, comparison.tuned
         head = {
-            "better": f"{comparison.tuned} answers better than {comparison.base}",
-            "worse": f"{comparison.tuned} answers worse than {comparison.base}",
-            "open": f"It is open whether {comparison.tuned} answers better than {comparison.base}",
+            "better": f"{judge}{tuned} answers better than {base}.",
+            "worse": f"{judge}{tuned} answers worse than {base}.",
+            "open": f"{judge}it is not settled whether {tuned} answers better than {base}.",
         }[tone]
-        judge = f"as {comparison.judge} judges" if comparison.judge else "by its verdicts"
         return Claim(
-            f"{head}, {judge}: {win_rate_in_words(comparison.win_rate)}.",
-            tone,
-            (*_limits(comparison), *remarks),
+            head[0].upper() + head[1:] if tone == "open" else head, tone, (_words(comparison), *reward)
         )
     if held_out is not None:
         unjudged = "The answers were not judged, so this says nothing about how they read."
-        return Claim(_held_out_in_words(held_out), _side(held_out.interval_95), (unjudged,))
-    return Claim("The answers stand side by side below; no judge compared them.", "open")
+        return Claim(reward[0], _side(held_out.interval_95), (unjudged,))
+    return Claim("The answers stand side by side; no judge compared them.", "open")
+
+
+def _words(comparison: Comparison) -> str:
+    """The win rate in the words of whoever counted it, so that no two places say it differently."""
+    # Imported here: it brings scipy, which no other part of a report needs.
+    from palate.evaluate import statistics
+
+    assert comparison.win_rate is not None
+    counted = statistics.WinRate(**comparison.win_rate.model_dump())
+    return statistics.verdict_in_words(counted, a=comparison.tuned, b=comparison.base)
 
 
 def _tone(figures: WinRate) -> Tone:
-    side = _side(figures.interval_95)
-    return side if figures.sign_test_p is None or figures.sign_test_p <= MAX_P else "open"
+    """The side of the interval, unless the sign test is less sure."""
+    return _side(figures.interval_95) if figures.sign_test_p <= MAX_P else "open"
 
 
 def _side(interval: Interval | None) -> Tone:
@@ -73,35 +83,10 @@ def _side(interval: Interval | None) -> Tone:
     return "better" if low > 0.5 else "worse" if high < 0.5 else "open"
 
 
-def win_rate_in_words(figures: WinRate) -> str:
-    """`win rate 84% over 32 prompts (95% interval 68% to 93%)`."""
-    judged = figures.num_wins + figures.num_losses + figures.num_ties
-    if judged == 0 or figures.win_rate is None:
-        return "no prompt has a verdict"
-    words = f"win rate {percent(figures.win_rate)} over {plural(judged, 'prompt')}"
-    return words if figures.interval_95 is None else f"{words} ({interval_in_words(figures.interval_95)})"
-
-
 def interval_in_words(interval: Interval) -> str:
-    """`95% interval 68% to 93%`; finer where rounding could hide on which side of one half a bound lies."""
-    close = any(abs(bound - 0.5) < 0.006 for bound in interval)
-    low, high = (f"{bound * 100:.1f}%" if close else percent(bound) for bound in interval)
-    return f"95% interval {low} to {high}"
-
-
-def _limits(comparison: Comparison) -> tuple[str, ...]:
-    figures = comparison.win_rate
-    assert figures is not None
-    counts = f"{plural(figures.num_wins, 'win')}, {plural(figures.num_losses, 'loss', 'losses')}, "
-    counts += plural(figures.num_ties, "tie")
-    if figures.sign_test_p is not None:
-        counts += f"; sign test {p_value(figures.sign_test_p)}"
-    remarks = [counts + "."]
-    if figures.num_missing:
-        remarks.append(f"{plural(figures.num_missing, 'prompt')} without a verdict, counted for neither.")
-    if _tone(figures) == "open" and figures.num_more_to_settle:
-        remarks.append(f"About {plural(figures.num_more_to_settle, 'more comparison')} would settle it.")
-    return tuple(remarks)
+    """`95% interval 68.2% to 93.1%`, rounded outwards so that the words never claim a narrower one."""
+    low, high = interval
+    return f"95% interval {math.floor(low * 1000) / 10:.1f}% to {math.ceil(high * 1000) / 10:.1f}%"
 
 
 def _held_out_in_words(held_out: HeldOut) -> str:

@@ -24,7 +24,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One plot: metrics that are read together. `level` is a line to read them against, with its meaning."""
+    """One plot: metrics that are read together. `level` is a line to read them against, with its meaning.
+
+    `share` says that the values are shares of one, `smooth` that a running mean helps to read them.
+    """
 
     name: str
     title: str
@@ -32,6 +35,7 @@ class Panel:
     lines: tuple[Line, ...]
     level: tuple[float, str] | None = None
     share: bool = False
+    smooth: bool = True
 
 
 LN_2 = (math.log(2), "ln 2: no preference yet")
@@ -80,6 +84,7 @@ PANELS = (
         "Learning rate",
         "As the schedule set it.",
         (Line("learning_rate", "learning rate"),),
+        smooth=False,
     ),
 )
 
@@ -172,7 +177,7 @@ def _table(curve: Curve) -> Table:
     note = (
         ""
         if len(kept) == len(steps)
-        else f"{len(kept)} of {len(steps)} steps; all of them are in metrics.jsonl."
+        else f"{len(kept):,} of {len(steps):,} steps; all of them are in metrics.jsonl."
     )
     return Table(tuple(name for name, _ in columns), rows, note)
 

@@ -44,13 +44,20 @@ def mark_differences(before: str, after: str) -> tuple[tuple[Span, ...], tuple[S
     if 2 * same < MIN_SIMILARITY * (len(before) + len(after)):
         return unmarked
     return (
-        tuple(_span(old[i:j], tag) for tag, i, j, _, _ in blocks if j > i),
-        tuple(_span(new[k:m], tag) for tag, _, _, k, m in blocks if m > k),
+        tuple(span for tag, i, j, _, _ in blocks for span in _spans(old[i:j], tag)),
+        tuple(span for tag, _, _, k, m in blocks for span in _spans(new[k:m], tag)),
     )
 
 
-def _span(tokens: list[str], tag: str) -> Span:
-    return Span("".join(tokens), tag != "equal")
+def _spans(tokens: list[str], tag: str) -> list[Span]:
+    """The piece, with the spaces around a change left out of its mark."""
+    text = "".join(tokens)
+    core = text.strip()
+    if tag == "equal" or not core:
+        return [Span(text, False)] if text else []
+    start = text.index(core)
+    parts = (Span(text[:start], False), Span(core, True), Span(text[start + len(core) :], False))
+    return [part for part in parts if part.text]
 
 
 Opcode = tuple[str, int, int, int, int]

@@ -1,7 +1,7 @@
 """What a run folder says, read once and checked here, so that no page or table meets a surprise.
 
-Every piece is optional: a run that has only trained has no comparison. What is absent is None; what is there and
-unreadable is an `ArtifactError`, never a guess.
+Every piece is optional: a run that has only trained has no comparison. What is absent is None; what is
+there and unreadable is an `ArtifactError`, never a guess.
 """
 
 from __future__ import annotations
@@ -73,14 +73,16 @@ class Sample(_Piece):
 
 
 class WinRate(_Piece):
+    """As `palate.evaluate.statistics` counted it."""
+
     num_wins: int
     num_losses: int
-    num_ties: int = 0
-    num_missing: int = 0
-    win_rate: Number = None
-    interval_95: Interval | None = None
-    sign_test_p: Number = None
-    num_more_to_settle: int | None = None
+    num_ties: int
+    num_missing: int
+    win_rate: Number
+    interval_95: Interval
+    sign_test_p: float
+    num_more_to_settle: int | None
 
 
 class AnswerFigures(_Piece):

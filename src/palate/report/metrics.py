@@ -57,7 +57,7 @@ def series(rows: Sequence[MetricsRow], key: str) -> Series:
 def read_metrics(path: Path) -> Metrics | None:
     """Reads `metrics.jsonl`; None where there is none.
 
-    A resumed run repeats the steps after its checkpoint: of lines with the same split and step the last counts.
+    A resumed run repeats the steps after its checkpoint: of lines with one split and step the last counts.
     Raises ArtifactError where a line other than an unfinished last one cannot be read.
     """
     try:

@@ -29,8 +29,8 @@ NUM_OPEN_SAMPLES = 12
 def build_report(run_folder: Path) -> Path:
     """Writes the `report.html` of a run folder, whole or not at all, and returns its path.
 
-    The same folder gives the same bytes. Raises ArtifactError where the folder is no run folder, a piece of it is
-    damaged, or the page cannot be written.
+    The same folder gives the same bytes. Raises ArtifactError where the folder is no run folder, a piece of
+    it is damaged, or the page cannot be written.
     """
     run_folder = Path(run_folder)
     page = render_page(read_run(run_folder))

@@ -66,7 +66,7 @@ def draw(curve: Curve, styles: StyleSheet) -> Markup:
         axes = figure.add_axes((0.095, 0.125, 0.89, 0.78))
         for index in curve.drawn:
             colour = COLOURS[curve.panel.lines[index].colour]
-            _draw_train(axes, curve.train[index], colour)
+            _draw_train(axes, curve.train[index], colour, smooth=curve.panel.smooth)
             _draw_eval(axes, curve.eval[index], colour)
         axes.margins(x=0.015, y=0.12)
         axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
@@ -82,13 +82,13 @@ def draw(curve: Curve, styles: StyleSheet) -> Markup:
     return embed(text.getvalue(), name=curve.panel.name, label=curve.label, styles=styles)
 
 
-def _draw_train(axes: Any, found: Series, colour: str) -> None:
+def _draw_train(axes: Any, found: Series, colour: str, *, smooth: bool) -> None:
     if not found:
         return
     steps, values = _averaged(found)
-    window = smoothing_window(len(steps))
-    faint = 0.28 if window > 1 else 0.9
-    axes.plot(steps, values, color=colour, linewidth=1.1, alpha=faint)
+    window = smoothing_window(len(steps)) if smooth else 1
+    pale = {"linewidth": 1.1, "alpha": 0.28} if window > 1 else {"linewidth": 1.7}
+    axes.plot(steps, values, color=colour, **pale)
     alone = _alone(values)
     if alone:
         dots = [steps[i] for i in alone], [values[i] for i in alone]
@@ -126,7 +126,7 @@ def _draw_level(axes: Any, curve: Curve) -> None:
     axes.axhline(height, color=COLOURS["muted"], linewidth=0.9, zorder=1.5)
     if meaning:
         at_right = {"x": 1, "ha": "right", "va": "bottom", "transform": axes.get_yaxis_transform()}
-        axes.text(y=height, s=meaning, fontsize=10, color=COLOURS["muted"], **at_right)
+        axes.text(y=height, s=meaning, fontsize=10, color=COLOURS["muted"], gid="halo", **at_right)
 
 
 def _draw_best_step(axes: Any, curve: Curve) -> None:
@@ -151,7 +151,7 @@ def _draw_best_step(axes: Any, curve: Curve) -> None:
 
 
 def _averaged(found: Series) -> tuple[list[float], list[float]]:
-    """At most MAX_POINTS points: neighbours averaged, with a gap where any of them is one, so that it is seen."""
+    """At most MAX_POINTS points: neighbours averaged, with a gap where any of them is one."""
     stride = math.ceil(len(found.steps) / MAX_POINTS)
     places = range(0, len(found.steps), stride)
     steps = [math.fsum(found.steps[i : i + stride]) / len(found.steps[i : i + stride]) for i in places]

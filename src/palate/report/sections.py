@@ -67,10 +67,8 @@ def _win_rate_tile(comparison: Comparison | None) -> Fact | None:
     if comparison is None or comparison.win_rate is None or comparison.win_rate.win_rate is None:
         return None
     figures = comparison.win_rate
-    note = "no interval" if figures.interval_95 is None else interval_in_words(figures.interval_95)
-    return Fact(
-        "Win rate against the base", percent(figures.win_rate), note, figures.interval_95, figures.win_rate
-    )
+    interval, share = figures.interval_95, figures.win_rate
+    return Fact("Win rate against the base", percent(share), interval_in_words(interval), interval, share)
 
 
 def _held_out_tile(run: Run) -> Fact | None:
@@ -109,7 +107,7 @@ def _training_tiles(summary: RunSummary | None) -> list[Fact]:
     found = []
     if summary.eval is not None and summary.eval.loss is not None:
         of = "" if summary.num_steps is None else f" of {summary.num_steps:,}"
-        best = "" if summary.best_step is None else f"at the best step, {summary.best_step:,}{of}"
+        best = "" if summary.best_step is None else f"best step {summary.best_step:,}{of}"
         found.append(Fact("Evaluation loss", number(summary.eval.loss), best))
     if summary.num_pairs_train is not None:
         steps = "" if summary.num_steps is None else f"in {plural(summary.num_steps, 'step')}"

@@ -1,9 +1,9 @@
 """Matplotlib's SVG, made fit to stand inside a page.
 
 Matplotlib styles every element inline in fixed colours, and names each with an id. Inside one page that would
-forbid a strict content policy, break in the dark and give ids twice. Here each style becomes a class of the page's
-one style sheet, each stand-in colour a CSS variable, and only ids that something refers to stay, under the plot's
-own name.
+forbid a strict content policy, break in the dark and give ids twice. Here each style becomes a class of the
+page's one style sheet, each stand-in colour a CSS variable, and only ids that something refers to stay, under
+the plot's own name.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ COLOURS = {
     "third": "#060606",
 }
 """What to draw with: each stands for the CSS variable of its name, which is another colour in the dark."""
+
+OUR_NAMES = ("best-step", "halo")
+"""What plots name themselves, for the style sheet and the tests."""
 
 _VARIABLE = {colour: f"var(--{name})" for name, colour in COLOURS.items()}
 _LINK = "{http://www.w3.org/1999/xlink}href"
@@ -70,8 +73,8 @@ def _tidy(element: ET.Element, name: str, referred: set[str], styles: StyleSheet
     identity = element.attrib.pop("id", None)
     if identity in referred:
         element.set("id", f"{name}-{identity}")
-    elif identity is not None and identity.startswith("best-step"):
-        element.set("class", "best-step")
+    elif identity in OUR_NAMES:
+        element.set("class", identity)
     link = element.attrib.pop(_LINK, None)
     if link:
         element.set("href", f"#{name}-{link[1:]}")

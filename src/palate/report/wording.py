@@ -12,7 +12,6 @@ __all__ = [
     "duration",
     "flat",
     "number",
-    "p_value",
     "percent",
     "plural",
     "signed",
@@ -57,10 +56,6 @@ def percent(share: float | None) -> str:
     if 0.995 < share < 1:
         return ">99%"
     return f"{share * 100:.0f}%"
-
-
-def p_value(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
 def bytes_(size: float | None) -> str:

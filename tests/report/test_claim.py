@@ -1,0 +1,83 @@
+"""The verdict says as much as the numbers allow, and no more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import synthetic_run as synthetic
+
+from palate.evaluate import statistics
+from palate.report.claim import Claim, claim_of, claim_of_comparison, interval_in_words
+from palate.report.folder import Comparison, read_run
+
+
+def claim(num_wins: int, num_losses: int, num_ties: int = 0, num_missing: int = 0, **changed: Any) -> Claim:
+    outcomes: list[statistics.Outcome] = ["win"] * num_wins + ["loss"] * num_losses + ["tie"] * num_ties
+    counted = statistics.win_rate([*outcomes, *[None] * num_missing])
+    figures = {name: getattr(counted, name) for name in counted.__slots__}
+    content = synthetic.comparison() | {"win_rate": figures} | changed
+    return claim_of_comparison(Comparison.model_validate(content))
+
+
+def test_better_worse_and_open() -> None:
+    assert claim(30, 2).headline == "By the judge “shorter”, harbour answers better than playground."
+    assert claim(2, 30).headline == "By the judge “shorter”, harbour answers worse than playground."
+    headline = "By the judge “shorter”, it is not settled whether harbour answers better than playground."
+    assert claim(17, 15).headline == headline
+    assert [claim(30, 2).tone, claim(2, 30).tone, claim(17, 15).tone] == ["better", "worse", "open"]
+
+
+@pytest.mark.parametrize("num_wins", range(33))
+def test_better_is_said_only_above_one_half_and_below_five_percent(num_wins: int) -> None:
+    found = claim(num_wins, 32 - num_wins)
+    counted = statistics.win_rate(["win"] * num_wins + ["loss"] * (32 - num_wins))
+    sure = counted.sign_test_p <= 0.05
+    assert (found.tone == "better") == (counted.interval_95[0] > 0.5 and sure)
+    assert (found.tone == "worse") == (counted.interval_95[1] < 0.5 and sure)
+
+
+def test_where_interval_and_sign_test_disagree_nothing_is_settled() -> None:
+    """5 wins of 5: Wilson's interval starts at 0.566, the exact test says 2 / 2^5 = 0.0625."""
+    found = claim(5, 0)
+    assert found.tone == "open"
+    assert "not settled" in found.headline
+    assert "borderline" in found.remarks[0]
+
+
+def test_missing_verdicts_are_said() -> None:
+    assert "3 comparisons have no verdict" in claim(20, 4, num_missing=3).remarks[0]
+
+
+def test_no_verdict_at_all() -> None:
+    found = claim(0, 0, num_missing=4)
+    assert found.tone == "open"
+    assert "Nothing can be said" in found.remarks[0]
+
+
+def test_without_a_judge_the_claim_is_about_the_reward() -> None:
+    found = claim_of_comparison(Comparison.model_validate(synthetic.comparison() | {"win_rate": None}))
+    assert found.headline == (
+        "Its reward prefers the chosen answer in 93% of 54 held-out pairs (95% interval 82.5% to 97.1%)."
+    )
+    assert found.remarks == ("The answers were not judged, so this says nothing about how they read.",)
+
+
+def test_a_held_out_accuracy_that_chance_could_give_is_called_that() -> None:
+    held_out = {"num_pairs": 20, "reward_accuracy": 0.6, "interval_95": [0.38, 0.78]}
+    content = synthetic.comparison() | {"win_rate": None, "held_out": held_out}
+    found = claim_of_comparison(Comparison.model_validate(content))
+    assert found.tone == "open"
+    assert "which chance alone could give" in found.headline
+
+
+def test_an_unfinished_run_is_called_that(tmp_path: Path) -> None:
+    run = synthetic.write_run(tmp_path / "run", num_steps=7)
+    (run / "summary.json").unlink()
+    (run / "evaluation" / "comparison.json").unlink()
+    assert claim_of(read_run(run)).headline == "This run has not finished: 7 steps recorded so far."
+
+
+def test_intervals_round_outwards() -> None:
+    assert interval_in_words((0.50049, 0.93001)) == "95% interval 50.0% to 93.1%"

@@ -1,0 +1,105 @@
+"""The essentials in a terminal and out of one."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+import synthetic_run as synthetic
+from rich.cells import cell_len
+from rich.console import Console
+
+from palate.errors import ArtifactError
+from palate.report import render_comparison, render_summary
+
+
+def piped(render: Any, content: dict[str, Any], **options: Any) -> str:
+    console = Console(file=io.StringIO(), width=80)
+    render(content, console, **options)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def in_terminal(render: Any, content: dict[str, Any], width: int = 80, **options: Any) -> str:
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system="standard")
+    render(content, console, **options)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def plain(text: str) -> str:
+    import re
+
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+@pytest.fixture(autouse=True)
+def _no_forced_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_pipe_gets_one_line_per_fact_without_codes_or_boxes() -> None:
+    text = piped(render_comparison, synthetic.comparison()) + piped(render_summary, synthetic.summary())
+    assert "\x1b" not in text
+    assert not any(0x2500 <= ord(letter) <= 0x259F for letter in text)
+    lines = text.splitlines()
+    assert "prompt 1: Why does the tide come in twice a day?" in lines
+    assert "tuned (harbour): In short, the moon pulls the near sea more than the far one." in lines
+    assert "verdict: tuned better" in lines
+    assert "By the judge “shorter”, harbour answers better than playground." in lines
+    assert "training: done, 120 steps, 1 min 44 s, best step 100" in lines
+    assert "held out: reward accuracy 93%, margin +3.91, loss 0.0913" in lines
+    assert "preferred style: 47% of answers before, 97% after" in lines
+    assert not any(line != line.rstrip() for line in lines)
+
+
+def test_the_first_prompts_are_shown_and_the_rest_counted() -> None:
+    text = piped(render_comparison, synthetic.comparison(), num_samples=2)
+    assert text.count("prompt ") == 2
+    assert "(14 more prompts in comparison.json)" in text
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    content = synthetic.comparison()
+    content["samples"][1]["tuned"][0]["text"] = "用亚麻布包好，放在阴凉的地方，不要放进冰箱。" * 5 + "x" * 120
+    text = in_terminal(render_comparison, content, width, num_samples=16)
+    text += in_terminal(render_summary, synthetic.summary(), width)
+    assert max(cell_len(line) for line in plain(text).splitlines()) <= width
+
+
+def test_the_columns_of_wide_text_stay_aligned() -> None:
+    content = synthetic.comparison()
+    content["samples"] = [content["samples"][8]]
+    lines = plain(in_terminal(render_comparison, content)).splitlines()
+    heading, answer = lines[1], lines[2]
+    tuned_at = cell_len(heading[: heading.index("harbour")])
+    assert cell_len(answer[: answer.rindex("简单地说，")]) == tuned_at
+
+
+def test_nothing_in_an_answer_steers_the_terminal_or_is_taken_for_markup() -> None:
+    content = synthetic.comparison()
+    nasty = "[bold red]no[/] :smile: \x1b]0;owned\x07\x1b[2J\x9b31m \u202eback"
+    content["samples"][0]["tuned"][0]["text"] = nasty
+    content["samples"][0]["prompt"][0]["content"] = nasty
+    content["tuned"] = nasty
+    shown = "[bold red]no[/] :smile: ␛]0;owned␇␛[2J"
+    assert shown in piped(render_comparison, content)
+    text = in_terminal(render_comparison, content, 200)
+    assert shown in plain(text)
+    assert "\x1b" not in plain(text) and "\x07" not in text and "\x9b" not in text and "\u202e" not in text
+
+
+def test_an_answer_that_was_cut_off_says_so() -> None:
+    assert "(cut off at the length limit)" in piped(render_comparison, synthetic.comparison(), num_samples=7)
+
+
+def test_missing_figures_leave_no_hole() -> None:
+    assert piped(render_summary, {"status": "done"}) == "training: done\n"
+    bare = {"base": "a", "tuned": "b", "samples": []}
+    assert piped(render_comparison, bare) == "The answers stand side by side; no judge compared them.\n"
+
+
+def test_a_comparison_of_another_shape_is_refused() -> None:
+    with pytest.raises(ArtifactError, match="tuned"):
+        piped(render_comparison, {"base": "a"})
