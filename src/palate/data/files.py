@@ -66,7 +66,8 @@ def read_lines(path: str) -> Iterator[tuple[int, str]]:
 
 
 def _numbered_lines(stream: Stream, path: str) -> Iterator[tuple[int, str]]:
-    yield from enumerate((line.rstrip("\r\n") for line in _text(stream, path)), 1)
+    with _text(stream, path) as lines:
+        yield from enumerate((line.rstrip("\r\n") for line in lines), 1)
 
 
 @contextmanager
@@ -117,7 +118,8 @@ def _text(stream: Stream, path: str, newline: str = "\n") -> IO[str]:
 
 
 def _read_jsonl(stream: Stream, path: str) -> Iterator[RawRow]:
-    yield from _json_lines(_text(stream, path))
+    with _text(stream, path) as lines:
+        yield from _json_lines(lines)
 
 
 def _json_lines(lines: IO[str]) -> Iterator[RawRow]:
@@ -137,7 +139,8 @@ def _reason(error: ValueError) -> str:
 
 
 def _read_json(stream: Stream, path: str) -> Iterator[RawRow]:
-    text = _text(stream, path).read()
+    with _text(stream, path) as file:
+        text = file.read()
     try:
         tree = parse_json(text)
     except json.JSONDecodeError as error:
@@ -172,8 +175,13 @@ def _records(tree: object, path: str) -> list[Any]:
 def _read_csv(stream: Stream, path: str) -> Iterator[RawRow]:
     # The limit is the process's; it is only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_CSV_CELL_CHARACTERS))
+    with _text(stream, path, newline="") as lines:
+        yield from _csv_rows(lines, path)
+
+
+def _csv_rows(lines: IO[str], path: str) -> Iterator[RawRow]:
     # Strict: a forgiving reader turns a stray quote into other text, or swallows the rest of the file.
-    reader = csv.reader(_text(stream, path, newline=""), strict=True)
+    reader = csv.reader(lines, strict=True)
     try:
         header = next(reader, [])
     except csv.Error as error:

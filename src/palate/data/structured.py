@@ -49,7 +49,7 @@ def parse_cell(text: str) -> Any:
     """A JSON or Python literal written inside a text cell.
 
     Raises:
-        ValueError: it is neither, or too long to look at.
+        ValueError: it is neither, too long to look at, or has a key twice (in JSON: see `parse_json`).
     """
     if len(text) > MAX_CELL_CHARACTERS:
         raise ValueError(f"it is longer than {MAX_CELL_CHARACTERS:,} characters")
@@ -62,10 +62,13 @@ def parse_cell(text: str) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a stray backslash in data is nobody's programming slip
             tree = ast.parse(text.strip(), mode="eval").body
-            return RepeatedKey(key) if (key := _repeated_key(tree)) is not None else ast.literal_eval(tree)
+            repeated, value = _repeated_key(tree), ast.literal_eval(tree)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         # MemoryError and RecursionError are how the parser says "nested too deeply".
         raise ValueError("it is neither JSON nor a Python literal") from None
+    if repeated is not None:
+        raise ValueError(f'it has an object with the key "{excerpt(repeated, 40)}" twice')
+    return value
 
 
 def _repeated_key(tree: ast.expr) -> str | None:
