@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from palate.errors import RecipeError, did_you_mean
-from palate.recipe.objective import OBJECTIVES
+from palate.errors import RecipeError
+from palate.recipe.explain import explain, sections_at
 from palate.recipe.schema import Recipe
 
 __all__ = ["dump_recipe", "load_recipe", "parse_recipe", "write_recipe"]
@@ -20,18 +21,18 @@ __all__ = ["dump_recipe", "load_recipe", "parse_recipe", "write_recipe"]
 class _StrictLoader(yaml.SafeLoader):
     """`yaml.safe_load`, except that a key written twice is an error instead of a silent choice."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, (list, dict)):
-                continue  # unhashable: the parent class names the place
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        # While it is composed a mapping holds exactly what was written; later, `<<` has put more into it.
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # no key of a recipe; the constructor names the place
+            if (key.tag, key.value) in seen:
+                problem = f'the key "{key.value}" stands twice'
+                raise yaml.composer.ComposerError(None, None, problem, key.start_mark)
+            seen.add((key.tag, key.value))
+        return node
 
 
 def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
@@ -59,7 +60,7 @@ def parse_recipe(text: str, overrides: Sequence[str] = (), *, where: str = "reci
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{where}:{mark.line + 1}" if mark is not None else where
-        problem = getattr(error, "problem", None) or str(error)
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise RecipeError(
             f"not a recipe: {problem}", where=place, next="mend the YAML at that line"
         ) from None
@@ -69,9 +70,8 @@ def parse_recipe(text: str, overrides: Sequence[str] = (), *, where: str = "reci
         tree = {}
     if not isinstance(tree, dict):
         raise RecipeError(f"a recipe is a mapping, this is a {type(tree).__name__}", where=where)
-    for override in overrides:
-        _apply_override(tree, override)
-    return _validate(tree, where)
+    applied = {_apply_override(tree, override): override for override in overrides}
+    return _validate(tree, where, applied)
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -92,7 +92,8 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
     return plain
 
 
-def _apply_override(tree: dict[str, Any], override: str) -> None:
+def _apply_override(tree: dict[str, Any], override: str) -> tuple[str, ...]:
+    """Lay one override over the tree; returns its path."""
     key, equals, raw = override.partition("=")
     path = key.strip().removeprefix("--").split(".")
     if not equals or not all(path):
@@ -101,10 +102,6 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
             where="command line",
             next="write key.path=value, such as train.epochs=1",
         )
-    try:
-        value = yaml.load(raw, Loader=_StrictLoader)
-    except yaml.YAMLError:
-        value = raw  # a colon or a bracket in plain text is text
     here = tree
     for i, part in enumerate(path[:-1]):
         below = here.setdefault(part, {})
@@ -116,10 +113,33 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
                 where=f"override {override}",
             )
         here = below
-    here[path[-1]] = value
+    here[path[-1]] = _override_value(path, raw)
+    return tuple(path)
 
 
-def _validate(tree: Mapping[str, Any], where: str) -> Recipe:
+def _override_value(path: list[str], raw: str) -> Any:
+    try:
+        value = yaml.load(raw, Loader=_StrictLoader)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return raw  # an open bracket in plain text is text
+    wanted = {
+        annotation
+        for section in sections_at(path[:-1])
+        if path[-1] in section.model_fields
+        for annotation in _alternatives(section.model_fields[path[-1]].annotation)
+    }
+    # Where text is wanted, "Answer: briefly", 2024-01-01 and 1234567 are text, whatever YAML makes of them:
+    # no one should have to put quotes inside the quotes of a shell.
+    if str in wanted and not isinstance(value, (str, list, NoneType)):
+        return raw.strip()
+    return value
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+
+
+def _validate(tree: Mapping[str, Any], where: str, overrides: Mapping[tuple[str, ...], str]) -> Recipe:
     if "output" not in tree:
         raise RecipeError(
             '"output" is missing',
@@ -132,69 +152,4 @@ def _validate(tree: Mapping[str, Any], where: str) -> Recipe:
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
-        # One slip in a field of several types is reported once for each type; people made it once.
-        by_place = {_written_path(item): item for item in reversed(error.errors())}
-        problems = [_explain(item, where) for item in reversed(by_place.values())]
-    first = problems[0]
-    if len(problems) == 1:
-        raise first
-    raise RecipeError(
-        f"{len(problems)} things are wrong:\n" + "\n".join(f"  - {p.what}" for p in problems), where=where
-    )
-
-
-def _written_path(item: Any) -> tuple[str, ...]:
-    """The path as a person wrote it: pydantic adds the names of the variants it tried."""
-    variants = {*OBJECTIVES, "str", "constrained-int", "constrained-float"}
-    return tuple(
-        str(part)
-        for part in item["loc"]
-        if part not in variants and not str(part).startswith(("literal[", "list["))
-    )
-
-
-def _explain(item: Any, where: str) -> RecipeError:
-    path = _written_path(item)
-    key = ".".join(path) or "recipe"
-    kind, value = item["type"], item.get("input")
-    if kind == "extra_forbidden":
-        known = _fields_at(path[:-1])
-        return RecipeError(
-            f'"{key}": unknown option.{did_you_mean(path[-1], known)} Known here: {", ".join(known)}',
-            where=where,
-        )
-    if kind in ("union_tag_invalid", "union_tag_not_found"):
-        name = value.get("type") if isinstance(value, dict) else value
-        return RecipeError(
-            f'{key}.type = "{name}": unknown objective.{did_you_mean(str(name), OBJECTIVES)} '
-            f"All of them: {', '.join(OBJECTIVES)}",
-            where=where,
-        )
-    if kind == "missing":
-        return RecipeError(f'"{key}" is missing', where=where)
-    message = item["msg"].removeprefix("Value error, ")
-    if kind == "value_error":
-        return RecipeError(message, where=where)
-    hint = ""
-    if kind == "literal_error" and isinstance(value, str):
-        options = [part.strip("' ") for part in item["ctx"]["expected"].replace(" or ", ",").split(",")]
-        hint = did_you_mean(value, options)
-    return RecipeError(f"{key} = {value!r}: {message[:1].lower() + message[1:]}.{hint}", where=where)
-
-
-def _fields_at(path: Sequence[str]) -> list[str]:
-    """The option names a section at this path has, over all variants it may be."""
-    sections: list[type[BaseModel]] = [Recipe]
-    for part in path:
-        below: list[type[BaseModel]] = []
-        for section in sections:
-            if part in section.model_fields:
-                below += _sections_in(section.model_fields[part].annotation)
-        sections = below
-    return list(dict.fromkeys(name for section in sections for name in section.model_fields))
-
-
-def _sections_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [found for part in getattr(annotation, "__args__", ()) for found in _sections_in(part)]
+        raise explain(error, where, overrides) from None

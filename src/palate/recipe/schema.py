@@ -42,9 +42,9 @@ class LoraOptions(Section):
     """Only these layer numbers get an adapter; all of them where absent."""
     modules_to_save: list[str] | None = None
     """Modules trained whole beside the adapter, such as `lm_head`."""
-    rank_pattern: dict[str, int] = {}
+    rank_pattern: dict[str, PositiveInt] = Field(default_factory=dict)
     """Ranks of their own for modules whose name matches."""
-    alpha_pattern: dict[str, float] = {}
+    alpha_pattern: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     """Alphas of their own for modules whose name matches."""
     rslora: bool = False
     """Scale by alpha / sqrt(rank) (Kalajdzievski 2023, arXiv:2312.03732)."""
@@ -58,13 +58,19 @@ class ModelOptions(Section):
     revision: str | None = None
     """A branch, tag or commit of a Hub model."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """What the base weights are held in. `auto` takes the checkpoint's own, where this device computes in it."""
+    """What the base weights are held in. `auto` takes the checkpoint's own, where the device can."""
     device: str = "auto"
     """`auto` takes cuda, else mps, else cpu; or name one, such as `cuda:1`."""
     attention: Literal["auto", "sdpa", "eager", "flex_attention"] = "auto"
-    """Which attention kernel runs. `auto` takes flex_attention on cuda and sdpa elsewhere, where the model has them."""
+    """Which attention kernel runs. `auto` takes flex_attention on cuda, else sdpa, where the model can."""
     adapter: LoraOptions | None = LoraOptions()
     """A LoRA adapter; `null` trains every weight, held in fp32."""
+
+    @model_validator(mode="after")
+    def _revision_has_effect(self) -> Self:
+        if self.revision is not None and self.base == "playground":
+            raise ValueError('revision has no effect with base "playground": it belongs to a Hub model')
+        return self
 
 
 class SourceOptions(Section):
@@ -79,15 +85,16 @@ class SourceOptions(Section):
     layout: Layout = "auto"
     """How the rows are laid out; `auto` looks at them. `palate data inspect` names what it finds."""
     support_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
-    """For the `stance` layout: the first int(n * ratio) of the n rows read prefer support, the rest oppose; 1 where
-    absent."""
+    """For the `stance` layout: the first int(n * ratio) of n rows prefer support, the rest oppose; 1 where absent."""
     limit: PositiveInt | None = None
     """Read only the first rows."""
 
     @model_validator(mode="after")
     def _support_ratio_has_effect(self) -> Self:
         if self.support_ratio is not None and self.layout not in ("auto", "stance"):
-            raise ValueError(f'support_ratio has no effect with layout "{self.layout}": it belongs to "stance"')
+            raise ValueError(
+                f'support_ratio has no effect with layout "{self.layout}": it belongs to "stance"'
+            )
         return self
 
 
@@ -107,7 +114,7 @@ class DataOptions(Section):
     max_length: PositiveInt = 1024
     """The most tokens of prompt and completion together."""
     too_long: Literal["drop", "truncate_prompt", "error"] = "drop"
-    """What happens to a pair with a longer side. `truncate_prompt` cuts the prompt's beginning, never a completion."""
+    """What happens to a pair with a longer side. `truncate_prompt` cuts the prompt's beginning."""
 
 
 class TrainOptions(Section):
@@ -122,7 +129,7 @@ class TrainOptions(Section):
     micro_batch_tokens: PositiveInt | Literal["auto"] = "auto"
     """The most tokens in memory at once; the batch is cut to fit, and its result does not change."""
     layout: Literal["tree", "padded"] = "tree"
-    """`tree` computes every distinct token once; `padded` computes each completion by itself, as others do."""
+    """`tree` computes every distinct token once; `padded` each completion by itself, as others do."""
     group_by_prompt: bool = False
     """Put pairs of one prompt into one batch, where the tree shares most."""
     learning_rate: Annotated[float, Field(gt=0)] = 5e-5
@@ -175,16 +182,18 @@ class CompareOptions(Section):
                 ("top_p", self.top_p, 1.0),
             ):
                 if value != neutral:
-                    raise ValueError(f"{name} = {value} has no effect with temperature = 0: greedy answers never differ")
+                    raise ValueError(
+                        f"{name} = {value} has no effect with temperature = 0: greedy answers never differ"
+                    )
         return self
 
 
 class Recipe(Section):
     """One run, from data to evidence."""
 
-    output: str
+    output: Annotated[str, Field(min_length=1)]
     """The run folder."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Seeds data order, adapter initialisation, dropout and sampling."""
     model: ModelOptions = ModelOptions()
     """The model to align."""
@@ -200,5 +209,14 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _options_have_effect(self) -> Self:
         if self.data.eval is not None and "eval_fraction" in self.data.model_fields_set:
-            raise ValueError("data.eval_fraction has no effect when data.eval names the held-out pairs: drop one")
+            raise ValueError(
+                "data.eval_fraction has no effect when data.eval names the held-out pairs: drop one"
+            )
+        if self.data.eval is None and self.data.eval_fraction == 0:
+            for name in ("evaluate_every", "best_metric"):
+                if getattr(self.train, name) != TrainOptions.model_fields[name].default:
+                    raise ValueError(
+                        f"train.{name} has no effect without held-out pairs: "
+                        "name some with data.eval, or hold some out with data.eval_fraction"
+                    )
         return self
