@@ -108,7 +108,7 @@ def test_with_ties_it_is_tangos() -> None:
 
 
 def test_all_ties_by_hand() -> None:
-    """The lead d is allowed while n d <= z^2 (1 - d): |d| <= 3.8415 / (3 + 3.8415) = 0.5615; p = (1 + d) / 2."""
+    """A lead d is allowed while n d <= z^2 (1 - d): |d| <= 3.8415 / 6.8415 = 0.5615, and p = (1 + d) / 2."""
     assert wilson_interval(0, 0, 3) == pytest.approx((0.5 - 0.28075, 0.5 + 0.28075), abs=1e-5)
 
 
@@ -224,7 +224,7 @@ def test_clustered_coverage() -> None:
 
 
 def test_bootstrap_by_hand() -> None:
-    """Two prompts, one always won, one always lost: a resample gives 0, 1/2 or 1, each extreme 1 time in 4."""
+    """Two prompts, one always won, one always lost: a resample gives 0, 1/2 or 1, each end 1 time in 4."""
     assert bootstrap_interval(outcomes(4, 4), [0] * 4 + [1] * 4) == (0.0, 1.0)
     assert bootstrap_interval([]) == (0.0, 1.0)
 
