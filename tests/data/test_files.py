@@ -160,6 +160,12 @@ def test_csv_lines_are_physical(write):
     ]
 
 
+@pytest.mark.parametrize("suffix", ["csv", "json", "jsonl"])
+def test_line_ends_inside_a_text_stay_as_they_are(write, suffix):
+    rows = [{"a": "one\r\ntwo\rthree\nfour", "b": "x"}]
+    assert read(write(f"rows.{suffix}", rows)) == rows
+
+
 def test_csv_rows_of_another_width_are_problems_at_their_lines(write):
     path = write("rows.csv", 'a,b\n1\n"x\ny",2\n1,2,3\n4,5\n')
     assert problems(path) == [

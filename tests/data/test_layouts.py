@@ -142,6 +142,12 @@ def test_a_repeated_prompt_of_several_turns_is_taken_off():
     )
 
 
+@pytest.mark.parametrize("prompt", ["1?", "1? ", "\n1?"])
+def test_white_space_around_a_repeated_prompt_does_not_matter(prompt):
+    sides = convert("mixed", prompt=prompt, chosen=dicts("u: 1?", "a: 1!"), rejected=dicts("u: 1?\n", "a: 0"))
+    assert sides == Sides((Message("user", prompt),), said("a: 1!"), said("a: 0"))
+
+
 def test_later_turns_stay_in_the_completion():
     sides = convert(
         "mixed", prompt="1?", chosen=dicts("u: 1?", "a: 1!", "u: 2?", "a: 2!"), rejected=dicts("a: no")
