@@ -22,10 +22,15 @@ def claim(num_wins: int, num_losses: int, num_ties: int = 0, num_missing: int = 
 
 
 def test_better_worse_and_open() -> None:
-    assert claim(30, 2).headline == "By the judge “shorter”, harbour answers better than playground."
-    assert claim(2, 30).headline == "By the judge “shorter”, harbour answers worse than playground."
-    headline = "By the judge “shorter”, it is not settled whether harbour answers better than playground."
-    assert claim(17, 15).headline == headline
+    assert (
+        claim(30, 2).headline == "The tuned model answers better than the base model, by the judge “shorter”."
+    )
+    assert (
+        claim(2, 30).headline == "The tuned model answers worse than the base model, by the judge “shorter”."
+    )
+    assert claim(17, 15).headline.startswith(
+        "It is not settled whether the tuned model answers better than the base"
+    )
     assert [claim(30, 2).tone, claim(2, 30).tone, claim(17, 15).tone] == ["better", "worse", "open"]
 
 

@@ -150,7 +150,7 @@ def test_a_whole_run_has_every_section_and_its_figures(run: Path) -> None:
     sections = [attributes["id"] for attributes in page.all("section") if "id" in attributes]
     assert sections == ["samples", "curves", "data", "speed", "recipe", "lineage", "environment"]
     for expected in (
-        "By the judge “shorter”, harbour answers better than playground.",
+        "The tuned model answers better than the base model, by the judge “shorter”.",
         "95% interval 68.7% to 98.5%",
         "47% → 97%",
         "chosen and rejected are the same text",
@@ -331,15 +331,15 @@ def test_gaps_are_shown_and_said(run: Path) -> None:
             row["grad_norm"] = None
     synthetic.write_metrics(run, rows)
     page = read(run)
-    assert "The loss is no finite number at 2 of 60 training steps (step 12, 13)" in page.text
-    assert "The gradient norm is no finite number at 1 of 60 training steps (step 30)" in page.text
+    assert "Loss: no finite number at 2 of 60 training steps (12, 13)" in page.text
+    assert "Gradient norm: no finite number at 1 of 60 training steps (30)" in page.text
     assert page.text.count("no finite number") == 2
 
 
 def test_a_loss_that_was_never_a_number_is_said_although_nothing_can_be_drawn(run: Path) -> None:
     synthetic.write_metrics(run, [{"step": 1, "split": "train", "loss": math.nan}])
     page = read(run)
-    assert "The loss is no finite number at 1 of 1 training step (step 1)" in page.text
+    assert "Loss: no finite number at 1 of 1 training step (1)" in page.text
     assert not page.all("svg", "plot")
 
 
@@ -359,6 +359,23 @@ def test_invisible_characters_of_an_answer_are_shown_as_signs(run: Path) -> None
     (run / "evaluation" / "comparison.json").write_text(json.dumps(content), encoding="utf-8")
     html = build_report(run).read_text(encoding="utf-8")
     assert "bell ␇ escape ␛[31m turned \ufffd half \ufffd." in Page(html).text
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202e]", html)
+
+
+def test_invisible_characters_of_names_and_reasons_are_shown_as_signs_too(run: Path) -> None:
+    nasty = "\x1b[2J\x00\u202e\ud800"
+    content = synthetic.comparison() | {"tuned": f"tuned{nasty}", "judge": f"judge{nasty}"}
+    data = synthetic.data()
+    data["train"]["set_aside"][0] |= {"reason": f"reason{nasty}", "examples": [f"place{nasty}"]}
+    for path, value in (
+        ("evaluation/comparison.json", content),
+        ("data.json", data),
+        ("lineage.json", {nasty: nasty}),
+    ):
+        (run / path).write_text(json.dumps(value), encoding="utf-8")
+    html = build_report(run).read_text(encoding="utf-8")
+    for name in ("tuned", "judge", "reason", "place"):
+        assert f"{name}␛[2J␀\ufffd\ufffd" in html, name
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202e]", html)
 
 

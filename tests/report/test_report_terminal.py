@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -27,8 +30,6 @@ def in_terminal(render: Any, content: dict[str, Any], width: int = 80, **options
 
 
 def plain(text: str) -> str:
-    import re
-
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
@@ -46,7 +47,7 @@ def test_a_pipe_gets_one_line_per_fact_without_codes_or_boxes() -> None:
     assert "prompt 1: Why does the tide come in twice a day?" in lines
     assert "tuned (harbour): In short, the moon pulls the near sea more than the far one." in lines
     assert "verdict: tuned better" in lines
-    assert "By the judge “shorter”, harbour answers better than playground." in lines
+    assert "The tuned model answers better than the base model, by the judge “shorter”." in lines
     assert "training: done, 120 steps, 1 min 44 s, best step 100" in lines
     assert "held out: reward accuracy 93%, margin +3.91, loss 0.0913" in lines
     assert "preferred style: 47% of answers before, 97% after" in lines
@@ -92,6 +93,20 @@ def test_nothing_in_an_answer_steers_the_terminal_or_is_taken_for_markup() -> No
 
 def test_an_answer_that_was_cut_off_says_so() -> None:
     assert "(cut off at the length limit)" in piped(render_comparison, synthetic.comparison(), num_samples=7)
+
+
+def test_a_terminal_gets_columns_and_marks_the_verdict() -> None:
+    text = in_terminal(render_comparison, synthetic.comparison(), num_samples=1)
+    assert "\x1b[1mWhy does the tide come in twice a day?" in text
+    assert "\x1b[32m  tuned better" in text
+    assert "Thank you for asking! It is a very     In short, the moon pulls" in plain(text)
+
+
+def test_the_terminal_waits_for_no_plotting_template_or_tensor_library() -> None:
+    heavy = "{'matplotlib', 'jinja2', 'torch', 'scipy', 'transformers'}"
+    code = f"import sys, palate.report; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_missing_figures_leave_no_hole() -> None:

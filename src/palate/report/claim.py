@@ -44,16 +44,13 @@ def claim_of_comparison(comparison: Comparison) -> Claim:
     reward = [] if held_out is None else [_held_out_in_words(held_out)]
     if comparison.win_rate is not None:
         tone = _tone(comparison.win_rate)
-        judge = f"By the judge “{comparison.judge}”, " if comparison.judge else ""
-        base, tuned = comparison.base, comparison.tuned
         head = {
-            "better": f"{judge}{tuned} answers better than {base}.",
-            "worse": f"{judge}{tuned} answers worse than {base}.",
-            "open": f"{judge}it is not settled whether {tuned} answers better than {base}.",
+            "better": "The tuned model answers better than the base model",
+            "worse": "The tuned model answers worse than the base model",
+            "open": "It is not settled whether the tuned model answers better than the base model",
         }[tone]
-        return Claim(
-            head[0].upper() + head[1:] if tone == "open" else head, tone, (_words(comparison), *reward)
-        )
+        judge = f", by the judge “{comparison.judge}”" if comparison.judge else ""
+        return Claim(f"{head}{judge}.", tone, (_words(comparison), *reward))
     if held_out is not None:
         unjudged = "The answers were not judged, so this says nothing about how they read."
         return Claim(reward[0], _side(held_out.interval_95), (unjudged,))

@@ -156,8 +156,8 @@ def curves(metrics: Metrics, *, best_step: int | None, objective: str | None) ->
 
 def _gap_in_words(name: str, split: str, found: Series) -> str:
     where = ", ".join(str(step) for step in found.gaps[:5]) + (", …" if len(found.gaps) > 5 else "")
-    count = f"{len(found.gaps)} of {plural(len(found.steps), f'{split} step')}"
-    return f"The {name} is no finite number at {count} (step {where}); the curve has a gap there."
+    count = f"{len(found.gaps):,} of {plural(len(found.steps), f'{split} step')}"
+    return f"{name[0].upper()}{name[1:]}: no finite number at {count} ({where}); the curve has a gap there."
 
 
 def _table(curve: Curve) -> Table:

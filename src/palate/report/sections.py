@@ -19,7 +19,7 @@ from palate.report.folder import (
     RunSummary,
     Sample,
 )
-from palate.report.wording import bytes_, duration, flat, number, percent, plural, signed, visible, whole
+from palate.report.wording import bytes_, duration, flat, number, percent, plural, visible, whole
 
 __all__ = [
     "AnswerPair",
@@ -275,10 +275,3 @@ def missing_pieces(run: Run) -> list[str]:
         "evaluation/comparison.json": run.comparison,
     }
     return [name for name, piece in pieces.items() if piece is None]
-
-
-def score_change(pair: AnswerPair) -> str:
-    """`+2.5`, where both answers have a score."""
-    if pair.base is None or pair.tuned is None or pair.base.score is None or pair.tuned.score is None:
-        return ""
-    return signed(pair.tuned.score - pair.base.score)

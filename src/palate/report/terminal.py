@@ -149,9 +149,9 @@ def _print_sides(place: int, sample: Sample, comparison: Comparison, console: Co
     from rich.table import Table
     from rich.text import Text
 
-    heading = Text(f"{place}  ", "dim") + Text(_prompt(sample), "bold")
+    heading = Text.assemble((f"{place}  ", "dim"), (_prompt(sample), "bold"))
     if sample.verdict is not None:
-        heading += Text(f"  {VERDICTS[sample.verdict]}", VERDICT_STYLES[sample.verdict])
+        heading.append(f"  {VERDICTS[sample.verdict]}", VERDICT_STYLES[sample.verdict])
     console.print(heading)
     table = Table.grid(padding=(0, 2, 0, 0), expand=True)
     table.add_column(ratio=1, overflow="fold")
