@@ -55,6 +55,15 @@ def test_missing_verdicts_are_said() -> None:
     assert "3 comparisons have no verdict" in claim(20, 4, num_missing=3).remarks[0]
 
 
+def test_missing_verdicts_that_could_undo_it_leave_it_open() -> None:
+    assert claim(14, 2, num_missing=1).tone == "better"
+    found = claim(14, 2, num_missing=6)
+    assert found.tone == "open"
+    assert "would not hold if all missing verdicts had gone the other way" in found.remarks[0]
+    assert claim(2, 14, num_missing=1).tone == "worse"
+    assert claim(2, 14, num_missing=6).tone == "open"
+
+
 def test_no_verdict_at_all() -> None:
     found = claim(0, 0, num_missing=4)
     assert found.tone == "open"

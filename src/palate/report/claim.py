@@ -1,6 +1,7 @@
 """What a run shows, in words that never say more than its numbers allow.
 
-"Better" needs an interval that lies above one half *and* a sign test that agrees; all else is left open.
+"Better" needs an interval that lies above one half, a sign test that agrees, and missing verdicts too few to undo
+it; all else is left open.
 """
 
 from __future__ import annotations
@@ -68,8 +69,17 @@ def _words(comparison: Comparison) -> str:
 
 
 def _tone(figures: WinRate) -> Tone:
-    """The side of the interval, unless the sign test is less sure."""
-    return _side(figures.interval_95) if figures.sign_test_p <= MAX_P else "open"
+    """The side of the interval, if the sign test is as sure, and no missing verdict could undo it."""
+    from palate.evaluate.statistics import wilson_interval
+
+    side = _side(figures.interval_95)
+    if figures.sign_test_p > MAX_P:
+        return "open"
+    if side == "open" or not figures.num_missing:
+        return side
+    wins = figures.num_wins + (figures.num_missing if side == "worse" else 0)
+    losses = figures.num_losses + (figures.num_missing if side == "better" else 0)
+    return side if _side(wilson_interval(wins, losses, figures.num_ties)) == side else "open"
 
 
 def _side(interval: Interval | None) -> Tone:
