@@ -1,7 +1,7 @@
 """What a run shows, in words that never say more than its numbers allow.
 
-"Better" needs an interval that lies above one half, a sign test that agrees, and missing verdicts too few to undo
-it; all else is left open.
+"Better" needs an interval that lies above one half, a sign test that agrees, and missing verdicts too few to
+undo it; all else is left open.
 """
 
 from __future__ import annotations
