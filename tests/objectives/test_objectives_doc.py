@@ -13,7 +13,7 @@ TEXT = (Path(__file__).parents[2] / "docs" / "objectives.md").read_text(encoding
 ROWS = {
     cells[0].strip("` "): [cell.strip() for cell in cells[1:]]
     for line in TEXT.splitlines()
-    if line.startswith("| `") and (cells := line.strip("|").split("|"))
+    if line.startswith("| `") and not line.startswith("| `type`") and (cells := line.strip("|").split("|"))
 }
 
 

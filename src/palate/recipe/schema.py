@@ -85,7 +85,7 @@ class SourceOptions(Section):
     layout: Layout = "auto"
     """How the rows are laid out; `auto` looks at them. `palate data inspect` names what it finds."""
     support_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
-    """For the `stance` layout: the first int(n * ratio) of n rows prefer support, others oppose; absent: 1."""
+    """For `stance`: the first int(n * ratio) of n rows prefer support, the rest oppose; 1 where absent."""
     limit: PositiveInt | None = None
     """Read only the first rows."""
 
