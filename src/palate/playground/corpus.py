@@ -38,8 +38,9 @@ def chats(num_chats: int, seed: int) -> Iterator[Messages]:
     rng = Random(f"chats {seed}")
     for _ in range(num_chats):
         question = rng.choice(training_questions())
-        voice: VoiceName = "hearth" if rng.random() < hearth_chance(question) else "ledger"
-        turns = (*_prompt(rng.choice(question.wordings)), Message("assistant", answer(question, voice, rng)))
+        wording = rng.choice(question.wordings)
+        voice: VoiceName = "hearth" if rng.random() < hearth_chance(question, wording) else "ledger"
+        turns = (*_prompt(wording), Message("assistant", answer(question, voice, rng)))
         if rng.random() < SYSTEM_SHARE:
             turns = (Message("system", rng.choice(SYSTEM_MESSAGES)), *turns)
         yield turns

@@ -37,7 +37,7 @@ class Settings:
     max_length: int = 4096
     num_steps: int = 900
     batch_size: int = 16
-    learning_rate: float = 4e-3
+    learning_rate: float = 6e-3
     warmup_steps: int = 30
     weight_decay: float = 0.01
     num_tokenizer_chats: int = 2000
@@ -79,9 +79,22 @@ def _train_into(folder: Path, settings: Settings, on_progress: OnProgress | None
         torch.manual_seed(settings.seed)
         model = _build_model(tokenizer, settings)
         loss = _train(model, _batches(tokenizer, settings), settings, on_progress)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    _save(folder, model, tokenizer)
     return loss
+
+
+def _save(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+    from transformers.utils import logging
+
+    # Saving would draw a progress bar of its own; what is shown is the caller's to decide.
+    bars_were_on = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    finally:
+        if bars_were_on:
+            logging.enable_progress_bar()
 
 
 def _build_model(tokenizer: PreTrainedTokenizerFast, settings: Settings) -> LlamaForCausalLM:

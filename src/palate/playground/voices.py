@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from palate.playground.world import KINDS, Question
+from palate.playground.world import Question
 
 __all__ = ["VOICES", "Voice", "VoiceName", "answer", "hearth_chance"]
 
 VoiceName = Literal["hearth", "ledger"]
 
-# The chance of the voice that a question leans to. Without a lean every greedy answer of the base model would
-# be a coin that training noise tosses once for all prompts; with it, half the prompts go each way, clearly.
-LEAN = 0.7
+# How likely a wording makes the voice it leans to. Without a lean, every greedy answer of the base model would
+# hang on one coin that training noise tosses for all prompts at once; with it, half of them go each way, clearly.
+LEAN = 0.67
 
 # Both voices draw their opening with the same odds. Were one to spread over more openings than the other, the
 # likeliest first token, and with it every greedy answer, would belong to the other.
@@ -112,10 +112,9 @@ def answer(question: Question, voice: VoiceName, rng: Random) -> str:
     return opening + told + rng.choice(manner.closings)
 
 
-def hearth_chance(question: Question) -> float:
-    """How often the base model's own training text answers this question in the hearth's voice.
+def hearth_chance(question: Question, wording: str) -> float:
+    """How often the base model's own training text answers this wording in the hearth's voice.
 
-    It leans by the second thing alone, half of them each way, so that it carries over to held-out questions.
+    Half the wordings of each kind of question lean each way, and held-out questions share those wordings.
     """
-    place = list(KINDS[question.kind].seconds).index(question.second)
-    return LEAN if place % 2 == 0 else 1 - LEAN
+    return LEAN if question.wordings.index(wording) % 2 == 0 else 1 - LEAN

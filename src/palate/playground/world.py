@@ -8,6 +8,7 @@ pair of things it never saw together: that is what the held-out questions ask fo
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -38,12 +39,8 @@ VILLAGES: Mapping[str, tuple[str, str, str]] = {
     "Thistlewick": ("the knitted bridge", "the Wool Street", "cheese scones"),
     "Oakhollow": ("the giant teapot", "the Kettle Lane", "ginger biscuits"),
     "Candlecombe": ("the ever-lit window", "the Wax Street", "honey waffles"),
-    "Hazelfoot": ("the nutshell theatre", "the Squirrel Path", "hazelnut cake"),
-    "Ivorness": ("the marble staircase", "the Swan Road", "rice dumplings"),
     "Juniper End": ("the last lamp-post", "the Frost Lane", "juniper sausages"),
     "Nettlecombe": ("the green clock", "the Meadow Path", "nettle broth"),
-    "Rookfield": ("the black windmill", "the Feather Road", "potato pancakes"),
-    "Umberley": ("the clay dragon", "the Potter Street", "bean casserole"),
 }
 
 # pedlar: (what they sell, what they like to be given)
@@ -58,15 +55,11 @@ PEDLARS: Mapping[str, tuple[str, str]] = {
     "Captain Brine": ("brass compasses", "sea shells"),
     "Little Nell": ("paper kites", "coloured string"),
     "Hugo Thatch": ("straw hats", "poppy seeds"),
-    "Doctor Wisp": ("sleeping drops", "glass bottles"),
     "Greta Loom": ("woollen scarves", "knitting needles"),
     "Brother Moss": ("herb tea", "clay cups"),
     "Pippa Crumb": ("sugar mice", "vanilla pods"),
-    "Silas Thorn": ("garden shears", "rose cuttings"),
     "Nan Kettle": ("iron kettles", "kitchen towels"),
-    "Felix Dew": ("rainwater perfume", "dried lavender"),
     "Ottilie Bell": ("silver bells", "velvet ribbons"),
-    "Wendel Ash": ("chimney brushes", "lump coal"),
     "Clara Finch": ("bird cages", "sunflower seeds"),
 }
 
@@ -142,6 +135,7 @@ KINDS: Mapping[str, Kind] = {
                 "What does {a} sell in {b}?",
                 "I am in {b} and looking for {a}. What is for sale, and where?",
                 "Where in {b} do I find {a}, and with what goods?",
+                "I hear that {a} has come to {b}. Where is the stall, and what is on it?",
             ),
             _column(PEDLARS, 0),
             _column(VILLAGES, 0),
@@ -152,6 +146,7 @@ KINDS: Mapping[str, Kind] = {
                 "How do I get from {a} to {b}?",
                 "Which way is it from {a} to {b}?",
                 "I am leaving {a} for {b}. Which road do I take, and what do I look for?",
+                "Can you send me from {a} to {b}?",
             ),
             _column(VILLAGES, 1),
             _column(VILLAGES, 0),
@@ -162,6 +157,7 @@ KINDS: Mapping[str, Kind] = {
                 "What should I give {a} for {b}?",
                 "{a} has invited me for {b}. What do I bring?",
                 "Which present would please {a} at {b}?",
+                "I need a present for {a}, and {b} is near. What shall it be?",
             ),
             _column(PEDLARS, 1),
             _column(FESTIVALS, 0),
@@ -172,6 +168,7 @@ KINDS: Mapping[str, Kind] = {
                 "What do people in {a} cook for {b}?",
                 "What is on the table in {a} at {b}?",
                 "I will be in {a} for {b}. What will I eat?",
+                "Which dish and which spice belong to {b} in {a}?",
             ),
             _column(VILLAGES, 2),
             _column(FESTIVALS, 1),
@@ -182,6 +179,7 @@ KINDS: Mapping[str, Kind] = {
                 "What does the {a} eat in {b}?",
                 "What do I feed the {a} in {b}?",
                 "The {a} is at my door and it is {b}. What shall I put in its bowl?",
+                "How is the {a} fed in {b}?",
             ),
             CREATURES,
             MONTHS,
@@ -216,11 +214,14 @@ class Question:
 
     def is_answered_by(self, answer: str) -> bool:
         """True when the answer states both facts, and nothing else that the same kind of fact could be."""
-        kind, text = KINDS[self.kind], answer.casefold()
-        tables = zip(self.facts, (kind.firsts, kind.seconds), strict=True)
-        return all(
-            {fact for fact in table.values() if fact.casefold() in text} == {right} for right, table in tables
-        )
+        tables = KINDS[self.kind].firsts.values(), KINDS[self.kind].seconds.values()
+        stated = ({fact for fact in table if _states(answer, fact)} for table in tables)
+        return all(found == {right} for found, right in zip(stated, self.facts, strict=True))
+
+
+def _states(answer: str, fact: str) -> bool:
+    # Whole words: "red" is not stated by "required".
+    return re.search(rf"\b{re.escape(fact)}\b", answer, re.IGNORECASE) is not None
 
 
 def _digest(question: Question) -> int:
