@@ -1,0 +1,31 @@
+"""Log-probabilities of completions, each distinct token computed once; and generation."""
+
+from palate.engine.generation import Sampling, generate
+from palate.engine.logps import BranchLogps, Layout, branch_logps, own_forward_logps
+from palate.engine.policy import Policy, load_policy, load_tokenizer, resolve_model_folder
+from palate.engine.proof import LayoutProof, prove_layout
+from palate.engine.reference import Reference
+from palate.engine.tokens import Rendered, Renderer, UnusableRow
+from palate.engine.tree import Branch, Tree, build_tree
+
+__all__ = [
+    "Branch",
+    "BranchLogps",
+    "Layout",
+    "LayoutProof",
+    "Policy",
+    "Reference",
+    "Rendered",
+    "Renderer",
+    "Sampling",
+    "Tree",
+    "UnusableRow",
+    "branch_logps",
+    "build_tree",
+    "generate",
+    "load_policy",
+    "load_tokenizer",
+    "own_forward_logps",
+    "prove_layout",
+    "resolve_model_folder",
+]

@@ -1,0 +1,149 @@
+"""Log-probabilities of edges from hidden states, without a full [tokens, vocabulary] tensor.
+
+Trainers spend most of their memory on logits they throw away: prompt tokens', whole vocabularies', all at
+once, in fp32, with their gradients. Here only context nodes reach the head, a few hundred at a time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+__all__ = ["LanguageHead"]
+
+# Elements of one chunk of logits: 64 MiB of them in fp32, whatever the vocabulary.
+_CHUNK_ELEMENTS = 2**24
+
+
+class LanguageHead:
+    """The map from hidden states to next-token log-probabilities of one causal language model.
+
+    Knows the three things models do to their logits after the matrix product: a soft cap (Gemma 2), a
+    multiplier (Cohere) and a divisor (Granite). The first-batch proof compares against the model's own
+    forward pass, so a model that does a fourth thing is found out, not trained wrongly.
+    """
+
+    def __init__(self, module: nn.Module, config: Any) -> None:
+        self.module = module
+        self.softcap: float | None = getattr(config, "final_logit_softcapping", None)
+        scale = getattr(config, "logit_scale", None) or 1.0
+        self.scale = float(scale) / float(getattr(config, "logits_scaling", None) or 1.0)
+
+    def edge_logps(self, hidden_CD: Tensor, edge_context_E: Tensor, edge_target_E: Tensor) -> Tensor:
+        """Log-probability of each edge, fp32 [E].
+
+        hidden_CD: hidden states of the context nodes, after the final norm.
+        edge_context_E: which context an edge leaves from, ascending. edge_target_E: the token it leads to.
+        """
+        if hidden_CD.shape[0] == 0:
+            return hidden_CD.new_zeros(0, dtype=torch.float32)
+        if self._is_plain_and_frozen():
+            weight = self.module.weight
+            assert isinstance(weight, Tensor)
+            return _FrozenHead.apply(hidden_CD, weight, edge_context_E, edge_target_E, self.scale, self.softcap)
+        return self._by_autograd(hidden_CD, edge_context_E, edge_target_E)
+
+    def _is_plain_and_frozen(self) -> bool:
+        if type(self.module) is not nn.Linear or self.module.bias is not None:
+            return False
+        return not (self.module.weight.requires_grad and torch.is_grad_enabled())
+
+    def _by_autograd(self, hidden_CD: Tensor, edge_context_E: Tensor, edge_target_E: Tensor) -> Tensor:
+        """Any head: trained, with a bias, quantised, with LoRA. Each chunk is recomputed in the backward pass."""
+        vocabulary = int(getattr(self.module, "out_features", 0)) or 65536
+
+        def chunk_logps(hidden: Tensor, context: Tensor, target: Tensor) -> Tensor:
+            logits = _shape(self.module(hidden).float(), self.scale, self.softcap)
+            return logits[context, target] - logits.logsumexp(-1)[context]
+
+        parts = []
+        for start, stop, edges in _chunks(hidden_CD.shape[0], vocabulary, edge_context_E):
+            args = (hidden_CD[start:stop], edge_context_E[edges] - start, edge_target_E[edges])
+            if torch.is_grad_enabled():
+                parts.append(checkpoint(chunk_logps, *args, use_reentrant=False))
+            else:
+                parts.append(chunk_logps(*args))
+        return torch.cat(parts)
+
+
+class _FrozenHead(torch.autograd.Function):
+    """A head without weight gradient, one pass over the vocabulary forwards and none backwards.
+
+    With p_c the softmax at context c, an edge e = (c, t) has  d logp_e / d h_c = W_t - p_c W,  so
+
+        d L / d h_c = sum_{e at c} g_e W_t(e) - (sum_{e at c} g_e) p_c W.
+
+    The expensive product p_c W does not depend on the incoming gradient g: it is taken in the forward pass,
+    while the chunk's softmax is at hand, and only [C, D] is kept. Recomputing logits in the backward pass, as
+    is usual, would cost one more product over the whole vocabulary.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden_CD: Tensor,
+        weight_VD: Tensor,
+        edge_context_E: Tensor,
+        edge_target_E: Tensor,
+        scale: float,
+        softcap: float | None,
+    ) -> Tensor:
+        needs_grad = ctx.needs_input_grad[0]
+        device = hidden_CD.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight_VD.dtype
+        hidden, weight = hidden_CD.to(dtype), weight_VD.to(dtype)
+        logps, means, slopes = [], [], []
+        for start, stop, edges in _chunks(hidden.shape[0], weight.shape[0], edge_context_E):
+            context, target = edge_context_E[edges] - start, edge_target_E[edges]
+            logits = _shape(F.linear(hidden[start:stop], weight).float(), scale, softcap)
+            log_norm = logits.logsumexp(-1, keepdim=True)
+            edge_logits = logits[context, target]
+            logps.append(edge_logits - log_norm[context, 0])
+            if needs_grad:
+                if softcap is not None:
+                    slopes.append(1 - (edge_logits / softcap) ** 2)
+                    slope = 1 - (logits / softcap) ** 2
+                    probabilities = (logits - log_norm).exp_().mul_(slope)
+                else:
+                    probabilities = logits.sub_(log_norm).exp_()
+                means.append(probabilities.to(dtype) @ weight)
+        if needs_grad:
+            slope_E = torch.cat(slopes) if slopes else None
+            ctx.save_for_backward(torch.cat(means), weight_VD, edge_context_E, edge_target_E, slope_E)
+            ctx.scale, ctx.dtype = scale, hidden_CD.dtype
+        return torch.cat(logps)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (grad_E,) = grads
+        mean_CD, weight_VD, edge_context_E, edge_target_E, slope_E = ctx.saved_tensors
+        grad_E = grad_E.float()
+        total_C = grad_E.new_zeros(mean_CD.shape[0]).index_add_(0, edge_context_E, grad_E)
+        pull_E = grad_E if slope_E is None else grad_E * slope_E
+        grad_CD = mean_CD.float().mul_(-total_C[:, None])
+        grad_CD.index_add_(0, edge_context_E, weight_VD[edge_target_E].float() * pull_E[:, None])
+        return (grad_CD.mul_(ctx.scale).to(ctx.dtype), None, None, None, None, None)
+
+
+def _shape(logits: Tensor, scale: float, softcap: float | None) -> Tensor:
+    """What the model does to its logits after the matrix product. May work in place."""
+    if scale != 1.0:
+        logits = logits * scale
+    if softcap is not None:
+        logits = torch.tanh(logits / softcap) * softcap
+    return logits
+
+
+def _chunks(num_contexts: int, vocabulary: int, edge_context_E: Tensor) -> list[tuple[int, int, slice]]:
+    """(first context, one past the last, their edges) of each chunk; edges are sorted by context."""
+    rows = max(1, _CHUNK_ELEMENTS // vocabulary)
+    starts = list(range(0, num_contexts, rows))
+    bounds = torch.searchsorted(edge_context_E, torch.tensor([*starts, num_contexts], device=edge_context_E.device))
+    edges = bounds.tolist()
+    return [
+        (start, min(start + rows, num_contexts), slice(edges[i], edges[i + 1])) for i, start in enumerate(starts)
+    ]

@@ -1,0 +1,117 @@
+"""Per-token log-probabilities of branches, by the tree or the plain padded way.
+
+Everything downstream sees `BranchLogps` and cannot tell which way they were computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from palate.engine.attention import model_mask
+from palate.engine.policy import Policy
+from palate.engine.tree import Branch, build_tree
+
+__all__ = ["BranchLogps", "Layout", "branch_logps", "own_forward_logps"]
+
+Layout = Literal["tree", "padded"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BranchLogps:
+    """Log-probabilities of every scored token of B branches, branch after branch.
+
+    per_token_logps_S: fp32 [S]. num_scored_B: int64 [B], how many of them belong to each branch.
+    num_computed: tokens that went through the model. num_represented: tokens of all branches together.
+    """
+
+    per_token_logps_S: Tensor
+    num_scored_B: Tensor
+    num_computed: int
+    num_represented: int
+
+    def sums(self) -> Tensor:
+        """Log-probability of each whole completion, fp32 [B]."""
+        branch_S = torch.repeat_interleave(
+            torch.arange(len(self.num_scored_B), device=self.num_scored_B.device), self.num_scored_B
+        )
+        zeros = self.per_token_logps_S.new_zeros(len(self.num_scored_B))
+        return zeros.index_add(0, branch_S, self.per_token_logps_S)
+
+    def per_branch(self) -> tuple[Tensor, ...]:
+        """The log-probabilities of each branch, as views."""
+        return self.per_token_logps_S.split(self.num_scored_B.tolist())
+
+
+def branch_logps(policy: Policy, branches: Sequence[Branch], layout: Layout = "tree") -> BranchLogps:
+    """Log-probabilities of all scored tokens of `branches` under the policy, differentiable.
+
+    The branches are computed together, so the caller cuts a batch to what fits in memory
+    (`train/batches.py`).
+    """
+    return _by_tree(policy, branches) if layout == "tree" else _padded(policy, branches)
+
+
+def _by_tree(policy: Policy, branches: Sequence[Branch]) -> BranchLogps:
+    tree = build_tree(branches).to(policy.device)
+    mask = model_mask(tree, policy.text_config, policy.attention, policy.compute_dtype)
+    with policy.autocast():
+        hidden_ND = policy.hidden_states(tree.token_ids_N[None], mask, tree.depth_N[None])[0]
+        logps_E = policy.head.edge_logps(hidden_ND[tree.context_C], tree.edge_context_E, tree.edge_target_E)
+    return BranchLogps(
+        per_token_logps_S=logps_E[tree.edge_of_token_S],
+        num_scored_B=tree.num_scored_B,
+        num_computed=tree.num_nodes,
+        num_represented=tree.num_tokens_represented,
+    )
+
+
+def _padded(policy: Policy, branches: Sequence[Branch]) -> BranchLogps:
+    """Each branch in a row of its own, padded on the right: what every trainer does, less the prompt logits."""
+    ids, attention_mask, position_ids, scored = _pad(branches, policy)
+    with policy.autocast():
+        hidden = policy.hidden_states(ids, attention_mask, position_ids)
+        context_SD = hidden[:, :-1][scored[:, 1:]]
+        target_S = ids[scored]
+        edge_S = torch.arange(len(target_S), device=policy.device)
+        logps_S = policy.head.edge_logps(context_SD, edge_S, target_S)
+    return BranchLogps(logps_S, scored.sum(1), int(ids.numel()), int(attention_mask.sum()))
+
+
+def own_forward_logps(policy: Policy, branches: Sequence[Branch]) -> BranchLogps:
+    """The model's own forward pass, one unpadded branch at a time, full logits in fp32: slow, and beyond doubt.
+
+    Shares no code with the two ways above but the weights. Without gradient.
+    """
+    parts, counts, num_tokens = [], [], 0
+    with torch.no_grad():
+        for branch in branches:
+            ids = torch.from_numpy(branch.token_ids)[None].to(policy.device)
+            scored = torch.from_numpy(branch.scored).to(policy.device)
+            with policy.autocast():
+                logits = policy.causal_lm(input_ids=ids, use_cache=False).logits[0, :-1].float()
+            logps = logits.log_softmax(-1).gather(-1, ids[0, 1:, None])[:, 0]
+            parts.append(logps[scored[1:]])
+            counts.append(branch.num_scored)
+            num_tokens += len(branch)
+    return BranchLogps(torch.cat(parts), torch.tensor(counts, device=policy.device), num_tokens, num_tokens)
+
+
+def _pad(branches: Sequence[Branch], policy: Policy) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """token ids, attention mask, position ids and scored mask, each [B, T]."""
+    longest = max(len(branch) for branch in branches)
+    shape = (len(branches), longest)
+    ids = torch.full(shape, policy.pad_token_id, dtype=torch.long)
+    attention_mask = torch.zeros(shape, dtype=torch.long)
+    scored = torch.zeros(shape, dtype=torch.bool)
+    for row, branch in enumerate(branches):
+        ids[row, : len(branch)] = torch.from_numpy(branch.token_ids)
+        attention_mask[row, : len(branch)] = 1
+        scored[row, : len(branch)] = torch.from_numpy(branch.scored)
+    position_ids = torch.arange(longest).expand(shape)
+    device = policy.device
+    return ids.to(device), attention_mask.to(device), position_ids.to(device), scored.to(device)

@@ -1,0 +1,312 @@
+"""Loading a model to train: weights, tokenizer, device, attention kernel, adapter.
+
+Only safetensors are read, and no code that comes with a model is ever run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from palate.engine.head import LanguageHead
+from palate.engine.lora import lighten_lora
+from palate.errors import ModelError
+from palate.recipe import LoraOptions, ModelOptions
+
+__all__ = ["Policy", "choose_device", "load_policy", "load_tokenizer", "resolve_model_folder"]
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(eq=False)
+class Policy:
+    """A causal language model ready to be scored, trained and sampled.
+
+    `model` is what is trained: a peft model over `causal_lm`, or `causal_lm` itself.
+    """
+
+    model: nn.Module
+    causal_lm: Any
+    tokenizer: Any
+    folder: Path
+    device: torch.device
+    attention: str
+    compute_dtype: torch.dtype
+    """What activations are in; the weights' own dtype but for full fine-tuning over autocast."""
+    name: str
+
+    def __post_init__(self) -> None:
+        config = self.causal_lm.config
+        self.text_config = config.get_text_config() if hasattr(config, "get_text_config") else config
+        self.decoder = self.causal_lm.get_decoder()
+        self.pad_token_id: int = _pad_token_id(self.tokenizer)
+
+    @property
+    def head(self) -> LanguageHead:
+        """The map from hidden states to log-probabilities, as it stands now (peft may have wrapped it)."""
+        return LanguageHead(self.causal_lm.get_output_embeddings(), self.text_config)
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether the base can be had back by switching an adapter off."""
+        return hasattr(self.model, "disable_adapter")
+
+    def hidden_states(self, token_ids: Tensor, attention_mask: Any, position_ids: Tensor) -> Tensor:
+        """Hidden states after the final norm, [rows, tokens, hidden size]."""
+        output = self.decoder(
+            input_ids=token_ids, attention_mask=attention_mask, position_ids=position_ids, use_cache=False
+        )
+        return output.last_hidden_state
+
+    def autocast(self) -> contextlib.AbstractContextManager[None]:
+        """Mixed precision where the weights are held in more than the compute dtype, else nothing."""
+        if self.compute_dtype == next(self.causal_lm.parameters()).dtype:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=self.compute_dtype)  # type: ignore[return-value]
+
+    @contextlib.contextmanager
+    def as_reference(self) -> Iterator[None]:
+        """The base model: adapter off, dropout off, no gradient."""
+        was_training = self.model.training
+        self.model.eval()
+        adapter_off = self.model.disable_adapter() if self.has_adapter else contextlib.nullcontext()  # type: ignore[operator]
+        try:
+            with torch.no_grad(), adapter_off:
+                yield
+        finally:
+            self.model.train(was_training)
+
+    @contextlib.contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """The policy as it stands: dropout off, no gradient."""
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self.model.train(was_training)
+
+    def stop_ids(self) -> list[int]:
+        """The tokens the model's own generation settings end an answer with, beside the tokenizer's."""
+        stops = getattr(self.causal_lm.generation_config, "eos_token_id", None)
+        if stops is None:
+            return []
+        return [int(stop) for stop in stops] if isinstance(stops, list) else [int(stops)]
+
+    def trainable_parameters(self) -> list[nn.Parameter]:
+        """What the optimizer moves."""
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+
+def load_policy(options: ModelOptions, *, seed: int = 0) -> Policy:
+    """Load the base model and put the adapter on it.
+
+    Raises:
+        ModelError: the model cannot be found or read, or the adapter's targets are not in it.
+    """
+    folder = resolve_model_folder(options.base, options.revision)
+    device = choose_device(options.device)
+    config = _load_config(folder, options.base)
+    attention = _choose_attention(options.attention, config, device)
+    dtype = _choose_dtype(options.dtype, config, device)
+    full = options.adapter is None
+    causal_lm = _load_causal_lm(folder, config, options.base, attention, torch.float32 if full else dtype)
+    causal_lm.to(device)
+    model: nn.Module = causal_lm
+    if options.adapter is not None:
+        model = _add_lora(causal_lm, options.adapter, seed)
+    model.train()
+    return Policy(
+        model=model,
+        causal_lm=causal_lm,
+        tokenizer=load_tokenizer(folder, options.base),
+        folder=folder,
+        device=device,
+        attention=attention,
+        compute_dtype=dtype,
+        name=options.base,
+    )
+
+
+def resolve_model_folder(base: str, revision: str | None = None) -> Path:
+    """A local folder with the model's files: the named folder itself, or a Hub snapshot.
+
+    Downloads only what is read (safetensors, JSON, tokenizer files), and needs no network for what is
+    already here.
+    """
+    if Path(base).is_dir():
+        return Path(base).resolve()
+    if base.startswith((".", "/", "~")) or base.count("/") > 1 or Path(base).exists():
+        raise ModelError(
+            "no such model folder", where=f"model.base = {base}", next="name a folder with config.json, or a Hub model"
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    patterns = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.txt", "*.jinja"]
+    try:
+        return Path(snapshot_download(base, revision=revision, allow_patterns=patterns))
+    except LocalEntryNotFoundError:
+        offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
+        why = "HF_HUB_OFFLINE is set and the model is not in the local cache" if offline else (
+            "the Hub could not be reached and the model is not in the local cache"
+        )
+        remedy = "name a local folder, use model.base=playground, or download it once with a network"
+        raise ModelError("the model is not here", where=f"model.base = {base}", why=why, next=remedy) from None
+    except (HfHubHTTPError, HFValidationError) as error:
+        raise ModelError(
+            "the Hub does not give this model",
+            where=f"model.base = {base}",
+            why=str(error).strip().splitlines()[0],
+            next="check the name; for a gated model accept its licence and set HF_TOKEN",
+        ) from None
+
+
+def choose_device(name: str) -> torch.device:
+    """The named device, or the best there is: cuda, mps, cpu."""
+    if name != "auto":
+        try:
+            device = torch.device(name)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise ModelError(
+                f'device "{name}" cannot be used',
+                where="model.device",
+                why=str(error).splitlines()[0],
+                next="model.device=auto takes the best there is",
+            ) from None
+        return device
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def load_tokenizer(folder: Path, name: str) -> Any:
+    """The tokenizer that lies beside the weights."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            "the tokenizer cannot be read", where=f"model.base = {name}", why=str(error).splitlines()[0]
+        ) from None
+
+
+def _load_config(folder: Path, name: str) -> Any:
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            "the model's config.json cannot be read",
+            where=f"model.base = {name}",
+            why=str(error).splitlines()[0],
+            next="name a folder that transformers can load without remote code",
+        ) from None
+
+
+def _load_causal_lm(folder: Path, config: Any, name: str, attention: str, dtype: torch.dtype) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            folder,
+            config=config,
+            dtype=dtype,
+            attn_implementation=attention,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(
+            "the model's weights cannot be loaded",
+            where=f"model.base = {name}",
+            why=str(error).splitlines()[0],
+            next="Palate reads safetensors only; convert other weights first",
+        ) from None
+
+
+def _choose_attention(wanted: str, config: Any, device: torch.device) -> str:
+    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    softcap = getattr(text, "attn_logit_softcapping", None)
+    if wanted == "auto":
+        if device.type == "cuda":
+            return "flex_attention"
+        return "eager" if softcap is not None else "sdpa"
+    if wanted == "sdpa" and softcap is not None:
+        raise ModelError(
+            "sdpa cannot compute this model's soft-capped attention",
+            where="model.attention",
+            next="model.attention=auto chooses one that can",
+        )
+    if wanted == "flex_attention" and device.type == "cpu":
+        raise ModelError(
+            "flex_attention cannot train on a cpu: it has no backward pass there",
+            where="model.attention",
+            next="model.attention=auto chooses sdpa",
+        )
+    return wanted
+
+
+def _choose_dtype(wanted: str, config: Any, device: torch.device) -> torch.dtype:
+    if wanted != "auto":
+        return _DTYPES[wanted]
+    own = getattr(config, "dtype", None) or torch.float32
+    if own == torch.float16 and device.type == "cpu":
+        return torch.float32
+    return own if own in _DTYPES.values() else torch.float32
+
+
+def _add_lora(causal_lm: Any, options: LoraOptions, seed: int) -> nn.Module:
+    from peft import LoraConfig, TaskType, get_peft_model
+
+    config = LoraConfig(
+        task_type=TaskType.CAUSAL_LM,
+        r=options.rank,
+        lora_alpha=options.alpha,
+        lora_dropout=options.dropout,
+        target_modules=options.target_modules,
+        exclude_modules=options.exclude_modules,
+        layers_to_transform=options.layers_to_transform,
+        modules_to_save=options.modules_to_save,
+        rank_pattern=options.rank_pattern,
+        alpha_pattern=options.alpha_pattern,
+        use_rslora=options.rslora,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            model = get_peft_model(causal_lm, config, autocast_adapter_dtype=True)
+        except ValueError as error:
+            names = sorted({name.rpartition(".")[2] for name, m in causal_lm.named_modules() if isinstance(m, nn.Linear)})
+            raise ModelError(
+                "the adapter does not fit this model",
+                where="model.adapter",
+                why=str(error).splitlines()[0],
+                next=f"its linear modules are: {', '.join(names)}",
+            ) from None
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            # A bf16 adapter barely moves at small learning rates: its steps round away.
+            parameter.data = parameter.data.float()
+    lighten_lora(model)
+    return model
+
+
+def _pad_token_id(tokenizer: Any) -> int:
+    for candidate in (tokenizer.pad_token_id, tokenizer.eos_token_id):
+        if candidate is not None:
+            return int(candidate)
+    return 0

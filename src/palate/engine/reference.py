@@ -1,0 +1,162 @@
+"""The reference's log-probabilities: computed once per model and token sequence, and then never again.
+
+They depend on the base weights, the tokens and the numerics, and on nothing else; the key is exactly that.
+So a changed learning rate, seed, rank, objective or output folder recomputes nothing, a crash loses at most
+the batch in flight, and runs on one machine share what they have.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from palate.engine.logps import BranchLogps, Layout, branch_logps
+from palate.engine.policy import Policy
+from palate.engine.tree import Branch
+from palate.errors import ArtifactError
+from palate.home import palate_home
+
+__all__ = ["Reference", "weights_hash"]
+
+
+class Reference:
+    """Reference log-probabilities of one base model, kept on disk.
+
+    num_computed and num_cached count completions asked of `fill`, for the run's summary.
+    """
+
+    def __init__(self, policy: Policy, layout: Layout, home: Path | None = None) -> None:
+        self.policy = policy
+        self.layout = layout
+        self.num_computed = 0
+        self.num_cached = 0
+        numerics = f"{policy.compute_dtype}|{policy.attention}|{layout}|{policy.device.type}"
+        self.content_hash = weights_hash(policy.folder, home)
+        self._prefix = hashlib.sha256(f"{self.content_hash}|{numerics}".encode()).digest()
+        folder = (home or palate_home()) / "reference"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = folder / f"{self.content_hash[:32]}.sqlite"
+        self._db = self._open()
+
+    def fill(self, batches: Sequence[Sequence[Branch]], on_batch: Callable[[int, int], None] | None = None) -> None:
+        """Make sure every branch of every batch is there. What is computed together is committed together.
+
+        `on_batch(done, total)` is called after each batch. Must run before the first optimizer step where the
+        policy has no adapter to switch off.
+        """
+        seen: set[bytes] = set()
+        for number, batch in enumerate(batches):
+            distinct = {key: branch for branch in batch if (key := self._key(branch)) not in seen}
+            seen |= distinct.keys()
+            missing = {key: branch for key, branch in distinct.items() if not self._has(key)}
+            if missing:
+                with self.policy.as_reference():
+                    logps = branch_logps(self.policy, list(missing.values()), self.layout)
+                self._put(dict(zip(missing, (part.float().cpu().numpy() for part in logps.per_branch()), strict=True)))
+            self.num_computed += len(missing)
+            self.num_cached += len(distinct) - len(missing)
+            if on_batch is not None:
+                on_batch(number + 1, len(batches))
+
+    def logps(self, branches: Sequence[Branch]) -> BranchLogps:
+        """Their log-probabilities, from what `fill` left.
+
+        Raises:
+            ArtifactError: a branch is not there, or what is there has the wrong length.
+        """
+        parts = [self._get(branch) for branch in branches]
+        device = self.policy.device
+        return BranchLogps(
+            per_token_logps_S=torch.from_numpy(np.concatenate(parts)).to(device),
+            num_scored_B=torch.tensor([len(part) for part in parts], device=device),
+            num_computed=0,
+            num_represented=sum(len(branch) for branch in branches),
+        )
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def _key(self, branch: Branch) -> bytes:
+        return hashlib.sha256(self._prefix + branch.key).digest()
+
+    def _has(self, key: bytes) -> bool:
+        return self._db.execute("SELECT 1 FROM logps WHERE key = ?", (key,)).fetchone() is not None
+
+    def _get(self, branch: Branch) -> np.ndarray:
+        row = self._db.execute("SELECT value FROM logps WHERE key = ?", (self._key(branch),)).fetchone()
+        values = np.frombuffer(row[0], np.float32).copy() if row else np.empty(0, np.float32)
+        if len(values) != branch.num_scored:
+            raise ArtifactError(
+                "a reference log-probability is missing or damaged",
+                where=str(self._file),
+                next="delete that file; it is computed anew",
+            )
+        return values
+
+    def _put(self, values: dict[bytes, np.ndarray]) -> None:
+        with self._transaction() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO logps (key, value) VALUES (?, ?)",
+                [(key, value.tobytes()) for key, value in values.items()],
+            )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        # IMMEDIATE takes the write lock at once: a deferred one fails under several writers instead of waiting.
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            db = sqlite3.connect(self._file, timeout=60, isolation_level=None)
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute("CREATE TABLE IF NOT EXISTS logps (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID")
+        except sqlite3.DatabaseError as error:
+            raise ArtifactError(
+                f"the reference cache cannot be opened: {error}",
+                where=str(self._file),
+                next="delete that file; it is computed anew. PALATE_HOME puts it elsewhere",
+            ) from None
+        return db
+
+
+def weights_hash(folder: Path, home: Path | None = None) -> str:
+    """sha256 over a model folder's weights and config.
+
+    Hashing tens of gigabytes takes minutes, so a file's hash is remembered under its path, size, inode and time
+    of change.
+    """
+    memory_file = (home or palate_home()) / "weights.json"
+    memory: dict[str, str] = {}
+    try:
+        memory = json.loads(memory_file.read_text())
+    except (OSError, ValueError):
+        pass  # only a memory: without it the hash is taken again
+    total = hashlib.sha256()
+    for file in sorted([*folder.glob("*.safetensors"), folder / "config.json"]):
+        stat = file.stat()
+        label = f"{file.resolve()}|{stat.st_size}|{stat.st_ino}|{stat.st_mtime_ns}"
+        if label not in memory:
+            with file.open("rb") as stream:
+                memory[label] = hashlib.file_digest(stream, "sha256").hexdigest()
+        total.update(f"{file.name}:{memory[label]}\n".encode())
+    memory_file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = memory_file.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(memory, indent=0))
+    temporary.replace(memory_file)
+    return total.hexdigest()

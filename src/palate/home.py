@@ -1,0 +1,13 @@
+"""Where Palate keeps what runs on one machine share: the reference cache, the playground."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["palate_home"]
+
+
+def palate_home() -> Path:
+    """The folder `PALATE_HOME` names, or `~/.cache/palate`."""
+    return Path(os.environ.get("PALATE_HOME") or Path.home() / ".cache" / "palate")

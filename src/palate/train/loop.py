@@ -1,0 +1,203 @@
+"""The loop. It asks the objective what it needs and never has to know which one it is."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from palate.engine import BranchLogps, Layout, Policy, Reference, branch_logps
+from palate.errors import TrainingError
+from palate.objectives import PairLogps
+from palate.recipe import ObjectiveOptions, TrainOptions
+from palate.train.batches import BatchPlan, RowCost, cut_into_rows
+from palate.train.checkpoint import prune_checkpoints, save_checkpoint
+from palate.train.examples import Example
+from palate.train.memory import peak_memory_bytes
+from palate.train.metrics import Meter, PairComputation
+from palate.train.optimizer import learning_rate_at
+from palate.train.run_folder import RunFolder
+from palate.train.watcher import Watcher
+
+__all__ = ["Best", "Trainer", "evaluate", "run_steps"]
+
+
+@dataclass(slots=True)
+class Best:
+    """The best evaluation so far."""
+
+    step: int | None = None
+    value: float = math.inf
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Trainer:
+    """What the loop works with, all of it built beforehand."""
+
+    policy: Policy
+    reference: Reference | None
+    objective: Callable[[PairLogps], Tensor]
+    objective_options: ObjectiveOptions
+    options: TrainOptions
+    plan: BatchPlan
+    eval_examples: Sequence[Example]
+    layout: Layout
+    row_cost: RowCost
+    optimizer: torch.optim.Optimizer
+    folder: RunFolder
+    watcher: Watcher
+    best: Best = field(default_factory=Best)
+    seconds: float = 0.0
+    totals: dict[str, float] = field(default_factory=dict)
+
+
+def run_steps(trainer: Trainer) -> None:
+    """Train through the plan: log every step, evaluate and save when due.
+
+    Raises:
+        TrainingError: a loss or gradient is not finite; raised before the optimizer has stepped on it.
+    """
+    plan = trainer.plan
+    for step in range(plan.num_steps):
+        started = time.perf_counter()
+        batch = plan.batch(step)
+        meter = Meter(trainer.objective_options.reward_scale)
+        denominator = _denominator(trainer, batch)
+        for row in _rows(trainer, batch):
+            computed = compute_pairs(trainer, row, with_rejected=trainer.objective_options.needs_rejected)
+            losses_B = trainer.objective(computed.pairs)
+            (losses_B.sum() / denominator).backward()
+            meter.add(computed, losses_B)
+        learning_rate = _set_learning_rate(trainer, step)
+        grad_norm = _clip_gradients(trainer)
+        _refuse_non_finite(step + 1, meter, grad_norm, trainer)
+        trainer.optimizer.step()
+        trainer.optimizer.zero_grad(set_to_none=True)
+        _log_step(trainer, step + 1, meter, grad_norm, learning_rate, time.perf_counter() - started)
+        if _due(trainer.options.evaluate_every, step + 1, plan):
+            evaluate(trainer, step + 1)
+        if _due(trainer.options.checkpoint_every, step + 1, plan):
+            _save(trainer, step + 1)
+
+
+def compute_pairs(trainer: Trainer, examples: Sequence[Example], *, with_rejected: bool) -> PairComputation:
+    """Log-probabilities of both sides under the policy, and the reference where the objective has one."""
+    branches = [example.chosen for example in examples]
+    if with_rejected:
+        branches += [example.rejected for example in examples]
+    policy = branch_logps(trainer.policy, branches, trainer.layout)
+    reference = trainer.reference.logps(branches) if trainer.reference is not None else None
+    return PairComputation(_as_pairs(policy, reference, len(examples)), policy, reference)
+
+
+def evaluate(trainer: Trainer, step: int) -> dict[str, Any] | None:
+    """The held-out pairs, all of them, without gradient or dropout. Keeps the step when it is the best so far."""
+    if not trainer.eval_examples:
+        return None
+    meter = Meter(trainer.objective_options.reward_scale)
+    with trainer.policy.evaluating():
+        for row in _rows(trainer, trainer.eval_examples):
+            # Both sides, always: whether a model tells them apart is worth knowing whatever it is trained with.
+            computed = compute_pairs(trainer, row, with_rejected=True)
+            meter.add(computed, trainer.objective(computed.pairs))
+    figures = meter.figures(trainer.objective_options.normalise_by)
+    trainer.folder.log({"step": step, "epoch": trainer.plan.epoch_of(step), "split": "eval", **figures})
+    value = figures[trainer.options.best_metric] * (1 if trainer.options.best_metric == "loss" else -1)
+    if value < trainer.best.value or trainer.best.step is None:
+        trainer.best.step, trainer.best.value, trainer.best.figures = step, value, figures
+        _save(trainer, step)
+    return figures
+
+
+def _as_pairs(policy: BranchLogps, reference: BranchLogps | None, num_pairs: int) -> PairLogps:
+    logps, lengths = policy.sums(), policy.num_scored_B
+    reference_logps = reference.sums() if reference is not None else None
+    both = len(logps) > num_pairs
+    return PairLogps(
+        chosen=logps[:num_pairs],
+        chosen_lengths=lengths[:num_pairs],
+        rejected=logps[num_pairs:] if both else None,
+        rejected_lengths=lengths[num_pairs:] if both else None,
+        reference_chosen=reference_logps[:num_pairs] if reference_logps is not None else None,
+        reference_rejected=reference_logps[num_pairs:] if reference_logps is not None and both else None,
+    )
+
+
+def _rows(trainer: Trainer, examples: Sequence[Example]) -> list[list[Example]]:
+    units = [(example.chosen, example.rejected) for example in examples]
+    rows = cut_into_rows(units, trainer.row_cost, share=trainer.layout == "tree")
+    return [[examples[i] for i in row] for row in rows]
+
+
+def _denominator(trainer: Trainer, batch: Sequence[Example]) -> int:
+    """What the whole batch's losses are divided by, however it is cut into rows."""
+    if trainer.objective_options.normalise_by == "examples":
+        return len(batch)
+    return sum(example.chosen.num_scored for example in batch)
+
+
+def _set_learning_rate(trainer: Trainer, step: int) -> float:
+    learning_rate = learning_rate_at(step, trainer.plan.num_steps, trainer.options)
+    for group in trainer.optimizer.param_groups:
+        group["lr"] = learning_rate
+    return learning_rate
+
+
+def _clip_gradients(trainer: Trainer) -> float:
+    limit = trainer.options.max_grad_norm
+    parameters = trainer.policy.trainable_parameters()
+    norm = torch.nn.utils.clip_grad_norm_(parameters, limit if limit is not None else math.inf)
+    return float(norm)
+
+
+def _refuse_non_finite(step: int, meter: Meter, grad_norm: float, trainer: Trainer) -> None:
+    loss = meter.loss(trainer.objective_options.normalise_by)
+    if math.isfinite(loss) and math.isfinite(grad_norm):
+        return
+    what = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradient norm is {grad_norm}"
+    raise TrainingError(
+        f"{what} at step {step}; stopped before the weights were touched",
+        where=str(trainer.folder.path),
+        why="numbers overflowed, most often from too high a learning rate or from float16",
+        next=f"lower train.learning_rate (now {trainer.options.learning_rate:g}), or set model.dtype=float32",
+    )
+
+
+def _log_step(
+    trainer: Trainer, step: int, meter: Meter, grad_norm: float, learning_rate: float, seconds: float
+) -> None:
+    figures = meter.figures(trainer.objective_options.normalise_by)
+    num_pairs = int(meter.sums["pairs"])
+    trainer.seconds += seconds
+    for name in ("pairs", "tokens_computed", "tokens_represented"):
+        trainer.totals[name] = trainer.totals.get(name, 0.0) + meter.sums[name]
+    line = {
+        "step": step,
+        "epoch": trainer.plan.epoch_of(step),
+        "split": "train",
+        **figures,
+        "grad_norm": grad_norm,
+        "learning_rate": learning_rate,
+        "pairs_per_second": num_pairs / seconds,
+        "peak_memory_bytes": peak_memory_bytes(trainer.policy.device),
+    }
+    trainer.folder.log(line)
+    accuracy = f", accuracy {figures['rewards_accuracy']:.2f}" if figures["rewards_accuracy"] is not None else ""
+    trainer.watcher.advance(step, f"loss {figures['loss']:.4f}{accuracy}, {num_pairs / seconds:.1f} pairs/s")
+
+
+def _due(every: int | str, step: int, plan: BatchPlan) -> bool:
+    if step == plan.num_steps:
+        return True
+    return step % (plan.steps_per_epoch if isinstance(every, str) else every) == 0
+
+
+def _save(trainer: Trainer, step: int) -> None:
+    save_checkpoint(trainer.policy, trainer.folder.checkpoints, step)
+    prune_checkpoints(trainer.folder.checkpoints, trainer.options.keep_checkpoints, trainer.best.step)

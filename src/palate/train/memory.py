@@ -1,0 +1,54 @@
+"""How long a row may be, on this device and for this model; and how much memory was used."""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+import torch
+
+from palate.engine import Policy
+from palate.recipe import TrainOptions
+from palate.train.batches import RowCost
+
+__all__ = ["peak_memory_bytes", "row_cost"]
+
+# Dense attention on a CPU does about a third of the work per second that matrix products do there.
+_DENSE_ATTENTION_SLOWDOWN = 3.0
+# Rows cost their weights' trip through memory whatever they hold: about as much as this many tokens.
+_ROW_OVERHEAD_TOKENS = 100.0
+# Activations kept for the backward pass, per token, layer and hidden unit, in elements (Korthikanti et al.
+# 2022, arXiv:2205.05198, table 2, without the attention scores that no kernel here keeps).
+_ACTIVATIONS_PER_UNIT = 17.0
+
+
+def row_cost(policy: Policy, options: TrainOptions) -> RowCost:
+    """The planner's view of this model on this device.
+
+    Dense masks skip nothing, so attention's square comes in early and rows stay short; block masks skip what is
+    not visible, and rows grow to what memory takes.
+    """
+    config = policy.text_config
+    weights = sum(parameter.numel() for parameter in policy.decoder.parameters())
+    embeddings = sum(parameter.numel() for parameter in policy.causal_lm.get_input_embeddings().parameters())
+    attention_per_pair = 2 * config.hidden_size * config.num_hidden_layers
+    square = (weights - embeddings) / attention_per_pair / _DENSE_ATTENTION_SLOWDOWN
+    if policy.attention == "flex_attention":
+        square = float("inf")
+    if options.micro_batch_tokens != "auto":
+        max_tokens = options.micro_batch_tokens
+    elif policy.device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(policy.device)
+        bytes_per_token = _ACTIVATIONS_PER_UNIT * config.num_hidden_layers * config.hidden_size * 2
+        max_tokens = int(min(16384, max(512, free / 2 / bytes_per_token)))
+    else:
+        max_tokens = 1024
+    return RowCost(overhead=_ROW_OVERHEAD_TOKENS, square=square, max_tokens=max_tokens)
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most memory used so far: on the device where it has its own, else by the process."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)
