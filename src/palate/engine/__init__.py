@@ -2,7 +2,7 @@
 
 from palate.engine.generation import Sampling, generate
 from palate.engine.logps import BranchLogps, Layout, branch_logps, own_forward_logps
-from palate.engine.policy import Policy, load_policy, load_tokenizer, resolve_model_folder
+from palate.engine.policy import Policy, load_policy, load_tokenizer, load_trained, resolve_model_folder
 from palate.engine.proof import LayoutProof, prove_layout
 from palate.engine.reference import Reference
 from palate.engine.tokens import Rendered, Renderer, UnusableRow
@@ -25,6 +25,7 @@ __all__ = [
     "generate",
     "load_policy",
     "load_tokenizer",
+    "load_trained",
     "own_forward_logps",
     "prove_layout",
     "resolve_model_folder",

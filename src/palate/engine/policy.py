@@ -6,6 +6,7 @@ Only safetensors are read, and no code that comes with a model is ever run.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +21,14 @@ from palate.engine.lora import lighten_lora
 from palate.errors import ModelError
 from palate.recipe import LoraOptions, ModelOptions
 
-__all__ = ["Policy", "choose_device", "load_policy", "load_tokenizer", "resolve_model_folder"]
+__all__ = [
+    "Policy",
+    "choose_device",
+    "load_policy",
+    "load_tokenizer",
+    "load_trained",
+    "resolve_model_folder",
+]
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -41,6 +49,9 @@ class Policy:
     compute_dtype: torch.dtype
     """What activations are in; the weights' own dtype but for full fine-tuning over autocast."""
     name: str
+    """What people call it."""
+    source: str
+    """What finds the base again: a Hub name or a folder."""
 
     def __post_init__(self) -> None:
         config = self.causal_lm.config
@@ -106,33 +117,62 @@ class Policy:
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
 
-def load_policy(options: ModelOptions, *, seed: int = 0) -> Policy:
-    """Load the base model and put the adapter on it.
+def load_policy(options: ModelOptions, *, seed: int = 0, folder: Path | None = None) -> Policy:
+    """Load the base model to be trained, and put the adapter on it.
+
+    `folder` is where the base lies, for names that neither the Hub nor the file system knows.
 
     Raises:
         ModelError: the model cannot be found or read, or the adapter's targets are not in it.
     """
-    folder = resolve_model_folder(options.base, options.revision)
+    full = options.adapter is None
+    policy = _load_base(options, folder, weights=torch.float32 if full else None)
+    if options.adapter is not None:
+        policy.model = _add_lora(policy.causal_lm, options.adapter, seed)
+    policy.model.train()
+    return policy
+
+
+def load_trained(name: str, options: ModelOptions, *, folder: Path | None = None) -> Policy:
+    """Load a model to be asked: a Hub name, a model folder, or an adapter's folder, which names its base.
+
+    Of `options` the device, dtype and attention are used. `folder` is as in `load_policy`.
+    """
+    adapter = Path(name)
+    if not (adapter / "adapter_config.json").is_file():
+        policy = _load_base(options.model_copy(update={"base": name}), folder)
+        policy.model.eval()
+        return policy
+    from peft import PeftModel
+
+    base = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
+    policy = _load_base(options.model_copy(update={"base": base, "revision": None}), None)
+    policy.name = name
+    policy.model = PeftModel.from_pretrained(policy.causal_lm, adapter, is_trainable=False)
+    policy.model.eval()
+    return policy
+
+
+def _load_base(options: ModelOptions, folder: Path | None, weights: torch.dtype | None = None) -> Policy:
+    """The bare base model; its weights in `weights` where that is not what it computes in."""
+    found = folder or resolve_model_folder(options.base, options.revision)
     device = choose_device(options.device)
-    config = _load_config(folder, options.base)
+    config = _load_config(found, options.base)
     attention = _choose_attention(options.attention, config, device)
     dtype = _choose_dtype(options.dtype, config, device)
-    full = options.adapter is None
-    causal_lm = _load_causal_lm(folder, config, options.base, attention, torch.float32 if full else dtype)
+    causal_lm = _load_causal_lm(found, config, options.base, attention, weights or dtype)
     causal_lm.to(device)
-    model: nn.Module = causal_lm
-    if options.adapter is not None:
-        model = _add_lora(causal_lm, options.adapter, seed)
-    model.train()
+    is_local = folder is not None or Path(options.base).is_dir()
     return Policy(
-        model=model,
+        model=causal_lm,
         causal_lm=causal_lm,
-        tokenizer=load_tokenizer(folder, options.base),
-        folder=folder,
+        tokenizer=load_tokenizer(found, options.base),
+        folder=found,
         device=device,
         attention=attention,
         compute_dtype=dtype,
         name=options.base,
+        source=str(found) if is_local else options.base,
     )
 
 

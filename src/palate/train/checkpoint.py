@@ -84,7 +84,7 @@ def _write_weights(policy: Policy, folder: Path) -> None:
     save_file({name: _detached(tensor) for name, tensor in state.items()}, folder / "adapter_model.safetensors")
     config = policy.model.peft_config["default"]  # type: ignore[index, union-attr, operator]
     config.inference_mode = True  # what peft expects of an adapter that is loaded to be used
-    config.base_model_name_or_path = policy.name if not Path(policy.name).exists() else str(policy.folder)
+    config.base_model_name_or_path = policy.source
     config.save_pretrained(folder)
     config.inference_mode = False
 

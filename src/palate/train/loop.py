@@ -22,7 +22,7 @@ from palate.train.memory import peak_memory_bytes
 from palate.train.metrics import Meter, PairComputation
 from palate.train.optimizer import learning_rate_at
 from palate.train.run_folder import RunFolder
-from palate.train.watcher import Watcher
+from palate.watcher import Watcher
 
 __all__ = ["Best", "Trainer", "evaluate", "run_steps"]
 

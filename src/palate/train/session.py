@@ -7,6 +7,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from palate.train.loop import Trainer, run_steps
 from palate.train.memory import peak_memory_bytes, row_cost
 from palate.train.optimizer import build_optimizer
 from palate.train.run_folder import RunFolder
-from palate.train.watcher import Watcher
+from palate.watcher import Watcher
 
 __all__ = ["train"]
 
@@ -38,10 +39,11 @@ def train(
     eval_pairs: PairSet | None,
     folder: RunFolder,
     watcher: Watcher | None = None,
+    base_folder: Path | None = None,
 ) -> dict[str, Any]:
     """Train as the recipe says and leave a run folder; returns its summary.
 
-    `recipe.model.base` is a Hub name or folder here; names such as `playground` are resolved before.
+    `base_folder` is where the base lies, for a name that neither the Hub nor the file system knows.
 
     Raises:
         CallError: the recipe, data or model cannot be used. TrainingError: numbers stopped being finite.
@@ -49,7 +51,7 @@ def train(
     watcher = watcher or Watcher()
     started = time.perf_counter()
     _seed_everything(recipe.seed)
-    policy = load_policy(recipe.model, seed=recipe.seed)
+    policy = load_policy(recipe.model, seed=recipe.seed, folder=base_folder)
     renderer = Renderer(policy.tokenizer, recipe.data.template, policy.stop_ids())
     train_set, eval_set = _encode(recipe, train_pairs, eval_pairs, renderer)
     _write_data_account(folder, train_pairs, eval_pairs, train_set, eval_set)
