@@ -35,8 +35,8 @@ class Settings:
     intermediate_size: int = 384
     initializer_range: float = 0.05
     max_length: int = 4096
-    num_steps: int = 900
-    batch_size: int = 16
+    num_steps: int = 1400
+    batch_size: int = 12
     learning_rate: float = 6e-3
     warmup_steps: int = 30
     weight_decay: float = 0.01

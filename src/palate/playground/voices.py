@@ -17,8 +17,8 @@ __all__ = ["VOICES", "Voice", "VoiceName", "answer", "hearth_chance"]
 
 VoiceName = Literal["hearth", "ledger"]
 
-# How likely a wording makes the voice it leans to. Without a lean, every greedy answer of the base model would
-# hang on one coin that training noise tosses for all prompts at once; with it, half of them go each way, clearly.
+# How likely a wording makes the voice it leans to. Without a lean, every greedy answer of the base hangs on
+# one coin, tossed for all prompts at once by training noise; so half the wordings lean each way.
 LEAN = 0.67
 
 # Both voices draw their opening with the same odds. Were one to spread over more openings than the other, the
