@@ -99,14 +99,12 @@ class RowCost:
         return self.overhead + num_tokens + num_tokens**2 / self.square
 
 
-def cut_into_rows(
-    units: Sequence[Sequence[Branch]], cost: RowCost, *, share: bool = True
-) -> list[list[int]]:
+def cut_into_rows(units: Sequence[Sequence[Branch]], cost: RowCost, *, share: bool = True) -> list[list[int]]:
     """Cut a batch into rows, each computed by itself; returns the indices of the units in each.
 
     A unit (the two sides of a pair) is never split: its loss needs both. Units are taken in the order of their
-    tokens, in which those that share most stand together; a unit joins the row while that is cheaper than
-    starting another, and while the row stays within `max_tokens`.
+    tokens, in which those that share most stand together; a unit joins the row while that is cheaper
+    than starting another, and while the row stays within `max_tokens`.
     """
     rows: list[list[int]] = []
     row_branches: list[Branch] = []
@@ -114,7 +112,9 @@ def cut_into_rows(
     for i in sorted(range(len(units)), key=lambda i: units[i][0].key):
         alone = _num_tokens(units[i], share)
         together = _num_tokens([*row_branches, *units[i]], share) if rows else 0
-        joins = rows and together <= cost.max_tokens and cost.of(together) <= cost.of(row_tokens) + cost.of(alone)
+        joins = (
+            rows and together <= cost.max_tokens and cost.of(together) <= cost.of(row_tokens) + cost.of(alone)
+        )
         if joins:
             rows[-1].append(i)
             row_branches += units[i]
@@ -129,4 +129,3 @@ def _num_tokens(branches: Sequence[Branch], share: bool) -> int:
     if share:
         return count_nodes(branches)
     return len(branches) * max(len(branch) for branch in branches)
-

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -81,8 +82,10 @@ def _write_weights(policy: Policy, folder: Path) -> None:
 
     # save_embedding_layers looks the base up on the Hub when it is to decide for itself.
     state = get_peft_model_state_dict(policy.model, save_embedding_layers=False)
-    save_file({name: _detached(tensor) for name, tensor in state.items()}, folder / "adapter_model.safetensors")
-    config = policy.model.peft_config["default"]  # type: ignore[index, union-attr, operator]
+    save_file(
+        {name: _detached(tensor) for name, tensor in state.items()}, folder / "adapter_model.safetensors"
+    )
+    config: Any = policy.model.peft_config["default"]  # type: ignore[index]
     config.inference_mode = True  # what peft expects of an adapter that is loaded to be used
     config.base_model_name_or_path = policy.source
     config.save_pretrained(folder)

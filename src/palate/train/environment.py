@@ -13,7 +13,17 @@ import torch
 
 __all__ = ["environment", "file_hash"]
 
-_PACKAGES = ("palate", "torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "safetensors", "numpy")
+_PACKAGES = (
+    "palate",
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "datasets",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+)
 
 
 def environment(device: torch.device) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from palate.engine import Branch, Rendered, Renderer, UnusableRow
 from palate.errors import DataError
 from palate.recipe import DataOptions
@@ -58,23 +60,24 @@ def encode_pairs(pairs: Iterable[Pair], renderer: Renderer, options: DataOptions
             continue
         fitted = _fit(sides, options.max_length, options.too_long, renderer)
         if fitted is None:
-            longest = max(len(side.branch) for side in sides)
-            reason = f"too long: more than {options.max_length} tokens"
             if options.too_long == "error":
+                longest = max(len(side.branch) for side in sides)
                 raise DataError(
                     f"{longest} tokens, data.max_length is {options.max_length}",
                     where=_aside(pair, "").place,
                     next="raise data.max_length, or set data.too_long to drop or truncate_prompt",
                 )
             result.num_too_long += 1
-            result.set_aside.append(_aside(pair, reason))
+            result.set_aside.append(_aside(pair, f"too long: more than {options.max_length} tokens"))
             continue
         chosen, rejected = fitted
         if (chosen.token_ids.tolist(), chosen.scored.tolist()) == (
             rejected.token_ids.tolist(),
             rejected.scored.tolist(),
         ):
-            result.set_aside.append(_aside(pair, "chosen and rejected are identical once written out as tokens"))
+            result.set_aside.append(
+                _aside(pair, "chosen and rejected are identical once written out as tokens")
+            )
             continue
         result.num_truncated += chosen is not sides[0].branch
         result.num_boundary_merges += sum(side.boundary_merged for side in sides)
@@ -99,8 +102,6 @@ def _fit(
 
 
 def _without(branch: Branch, start: int, stop: int) -> Branch:
-    import numpy as np
-
     gone = slice(start, stop)
     return Branch(np.delete(branch.token_ids, gone), np.delete(branch.scored, gone))
 

@@ -54,7 +54,10 @@ class Trainer:
     watcher: Watcher
     best: Best = field(default_factory=Best)
     seconds: float = 0.0
-    totals: dict[str, float] = field(default_factory=dict)
+    """Time in optimizer steps so far, and below what went through them."""
+    num_pairs: int = 0
+    tokens_computed: int = 0
+    tokens_represented: int = 0
 
 
 def run_steps(trainer: Trainer) -> None:
@@ -76,10 +79,12 @@ def run_steps(trainer: Trainer) -> None:
             meter.add(computed, losses_B)
         learning_rate = _set_learning_rate(trainer, step)
         grad_norm = _clip_gradients(trainer)
-        _refuse_non_finite(step + 1, meter, grad_norm, trainer)
+        figures = meter.figures(trainer.objective_options.normalise_by)
+        _refuse_non_finite(step + 1, figures["loss"], grad_norm, trainer)
         trainer.optimizer.step()
         trainer.optimizer.zero_grad(set_to_none=True)
-        _log_step(trainer, step + 1, meter, grad_norm, learning_rate, time.perf_counter() - started)
+        figures |= {"grad_norm": grad_norm, "learning_rate": learning_rate}
+        _log_step(trainer, step + 1, figures, len(batch), time.perf_counter() - started)
         if _due(trainer.options.evaluate_every, step + 1, plan):
             evaluate(trainer, step + 1)
         if _due(trainer.options.checkpoint_every, step + 1, plan):
@@ -97,13 +102,13 @@ def compute_pairs(trainer: Trainer, examples: Sequence[Example], *, with_rejecte
 
 
 def evaluate(trainer: Trainer, step: int) -> dict[str, Any] | None:
-    """The held-out pairs, all of them, without gradient or dropout. Keeps the step when it is the best so far."""
+    """The held-out pairs, all of them, without gradient or dropout. The best step so far is kept."""
     if not trainer.eval_examples:
         return None
     meter = Meter(trainer.objective_options.reward_scale)
     with trainer.policy.evaluating():
         for row in _rows(trainer, trainer.eval_examples):
-            # Both sides, always: whether a model tells them apart is worth knowing whatever it is trained with.
+            # Both sides, always: whether a model tells them apart is worth knowing in any case.
             computed = compute_pairs(trainer, row, with_rejected=True)
             meter.add(computed, trainer.objective(computed.pairs))
     figures = meter.figures(trainer.objective_options.normalise_by)
@@ -156,8 +161,7 @@ def _clip_gradients(trainer: Trainer) -> float:
     return float(norm)
 
 
-def _refuse_non_finite(step: int, meter: Meter, grad_norm: float, trainer: Trainer) -> None:
-    loss = meter.loss(trainer.objective_options.normalise_by)
+def _refuse_non_finite(step: int, loss: float, grad_norm: float, trainer: Trainer) -> None:
     if math.isfinite(loss) and math.isfinite(grad_norm):
         return
     what = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradient norm is {grad_norm}"
@@ -169,27 +173,23 @@ def _refuse_non_finite(step: int, meter: Meter, grad_norm: float, trainer: Train
     )
 
 
-def _log_step(
-    trainer: Trainer, step: int, meter: Meter, grad_norm: float, learning_rate: float, seconds: float
-) -> None:
-    figures = meter.figures(trainer.objective_options.normalise_by)
-    num_pairs = int(meter.sums["pairs"])
+def _log_step(trainer: Trainer, step: int, figures: dict[str, Any], num_pairs: int, seconds: float) -> None:
     trainer.seconds += seconds
-    for name in ("pairs", "tokens_computed", "tokens_represented"):
-        trainer.totals[name] = trainer.totals.get(name, 0.0) + meter.sums[name]
+    trainer.num_pairs += num_pairs
+    trainer.tokens_computed += figures["tokens_computed"]
+    trainer.tokens_represented += figures["tokens_represented"]
     line = {
         "step": step,
         "epoch": trainer.plan.epoch_of(step),
         "split": "train",
         **figures,
-        "grad_norm": grad_norm,
-        "learning_rate": learning_rate,
         "pairs_per_second": num_pairs / seconds,
         "peak_memory_bytes": peak_memory_bytes(trainer.policy.device),
     }
     trainer.folder.log(line)
-    accuracy = f", accuracy {figures['rewards_accuracy']:.2f}" if figures["rewards_accuracy"] is not None else ""
-    trainer.watcher.advance(step, f"loss {figures['loss']:.4f}{accuracy}, {num_pairs / seconds:.1f} pairs/s")
+    accuracy = figures["rewards_accuracy"]
+    said = f", accuracy {accuracy:.2f}" if accuracy is not None else ""
+    trainer.watcher.advance(step, f"loss {figures['loss']:.4f}{said}, {num_pairs / seconds:.1f} pairs/s")
 
 
 def _due(every: int | str, step: int, plan: BatchPlan) -> bool:

@@ -25,8 +25,8 @@ _ACTIVATIONS_PER_UNIT = 17.0
 def row_cost(policy: Policy, options: TrainOptions) -> RowCost:
     """The planner's view of this model on this device.
 
-    Dense masks skip nothing, so attention's square comes in early and rows stay short; block masks skip what is
-    not visible, and rows grow to what memory takes.
+    Dense masks skip nothing, so attention's square comes in early and rows stay short; block masks skip what
+    is not visible, and rows grow to what memory takes.
     """
     config = policy.text_config
     weights = sum(parameter.numel() for parameter in policy.decoder.parameters())

@@ -94,7 +94,7 @@ def train(
     summary["best_step"] = best_step
     summary["reference_seconds"] = reference_seconds
     summary["total_seconds"] = time.perf_counter() - started
-    summary["pairs_per_second"] = trainer.totals["pairs"] / (trainer.seconds + reference_seconds)
+    summary["pairs_per_second"] = trainer.num_pairs / (trainer.seconds + reference_seconds)
     folder.write("summary.json", summary)
     return summary
 
@@ -138,8 +138,8 @@ def _fill_reference(
 ) -> Reference:
     """Every completion the run will meet, each once.
 
-    The first step's rows come first and just as the policy will compute them, so that step 0 compares two equal
-    computations to the last bit. The rest is taken by prompt, where most is shared.
+    The first step's rows come first and just as the policy will compute them, so that step 0 compares two
+    equal computations to the last bit. The rest is taken by prompt, where most is shared.
     """
     share = proof.layout == "tree"
     first = [_sides(example) for example in plan.batch(0)]
@@ -147,11 +147,10 @@ def _fill_reference(
     batches: list[list[Branch]] = [
         [first[i][side] for side in (0, 1) for i in row] for row in cut_into_rows(first, cost, share=share)
     ]
-    distinct = {
-        branch.key: branch for example in (*plan.pool, *eval_examples) for branch in _sides(example)
-    }
+    distinct = {branch.key: branch for example in (*plan.pool, *eval_examples) for branch in _sides(example)}
     singles = [(branch,) for branch in distinct.values()]
-    batches += [[branch for i in row for branch in singles[i]] for row in cut_into_rows(singles, cost, share=share)]
+    rows = cut_into_rows(singles, cost, share=share)
+    batches += [[branch for i in row for branch in singles[i]] for row in rows]
     reference = Reference(policy, proof.layout)
     watcher.begin("reference log-probabilities", len(batches))
     try:
@@ -265,7 +264,7 @@ def _summary(
         "num_steps": trainer.plan.num_steps,
         "num_reference_completions_computed": reference.num_computed if reference is not None else 0,
         "num_reference_completions_cached": reference.num_cached if reference is not None else 0,
-        "sharing_factor": trainer.totals["tokens_represented"] / trainer.totals["tokens_computed"],
+        "sharing_factor": trainer.tokens_represented / trainer.tokens_computed,
         "peak_memory_bytes": peak_memory_bytes(trainer.policy.device),
         "layout": proof.layout,
         "tree_check_max_abs_difference": proof.max_abs_difference,

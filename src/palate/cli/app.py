@@ -1,0 +1,202 @@
+"""The commands. Each parses, calls one function of the library, and prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import cyclopts
+from cyclopts import Parameter
+from rich.console import Console
+
+from palate import __version__
+from palate.cli.console import ConsoleWatcher, error_console
+from palate.cli.data import data_app
+from palate.errors import PalateError
+
+__all__ = ["app", "main"]
+
+app = cyclopts.App(
+    name="palate",
+    help="Give a language model your taste: preference pairs in, an aligned model and the evidence out.",
+    version=__version__,
+)
+app.command(data_app)
+
+AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
+Overrides = Annotated[
+    str, Parameter(help="key.path=value, laid over the recipe.", allow_leading_hyphen=False)
+]
+
+
+@app.command
+def demo(*, output: str = "runs/demo", seed: int = 0, as_json: AsJson = False) -> None:
+    """The whole story on a tiny invented world, with no network: generate, judge, train, compare, report.
+
+    Parameters
+    ----------
+    output
+        The run folder; an earlier demo in it is replaced.
+    seed
+        Seeds generation, training and the comparison.
+    """
+    from palate.pipeline import run_demo
+    from palate.report import render_comparison, render_summary
+
+    result = run_demo(output, seed=seed, watcher=ConsoleWatcher())
+    if as_json:
+        _print_json(result.summary)
+        return
+    console = _console()
+    render_comparison(result.comparison, console)
+    render_summary(result.summary, console)
+    before, after = result.summary["preferred_share_before"], result.summary["preferred_share_after"]
+    console.print(
+        f"\nOn prompts never trained on, the preferred voice went "
+        f"from {before:.0%} to {after:.0%} of answers.\n"
+        f"Look closer: {result.report}"
+    )
+
+
+@app.command
+def run(recipe: Path, *overrides: Overrides, as_json: AsJson = False) -> None:
+    """Every stage a recipe has: train, compare, report. What is done already is left alone.
+
+    Parameters
+    ----------
+    recipe
+        A recipe file.
+    """
+    from palate.pipeline import run_recipe
+    from palate.recipe import load_recipe
+    from palate.report import render_comparison, render_summary
+    from palate.train import RunFolder
+
+    loaded = load_recipe(recipe, overrides)
+    summary = run_recipe(loaded, ConsoleWatcher())
+    if as_json:
+        _print_json(summary)
+        return
+    folder = RunFolder(loaded.output)
+    if folder.has("evaluation/comparison.json"):
+        render_comparison(folder.read("evaluation/comparison.json"), _console())
+    render_summary(summary, _console())
+    _console().print(f"\nLook closer: {folder.path / 'report.html'}")
+
+
+@app.command
+def train(recipe: Path, *overrides: Overrides, as_json: AsJson = False) -> None:
+    """Train as a recipe says, and leave a run folder.
+
+    Parameters
+    ----------
+    recipe
+        A recipe file.
+    """
+    from palate.pipeline import train_stage
+    from palate.recipe import load_recipe
+    from palate.report import render_summary
+
+    loaded = load_recipe(recipe, overrides)
+    summary = train_stage(loaded, ConsoleWatcher())
+    if as_json:
+        _print_json(summary)
+        return
+    render_summary(summary, _console())
+    _console().print(f"\nNext: palate compare {loaded.output}")
+
+
+@app.command
+def compare(
+    a: str,
+    b: str | None = None,
+    *,
+    prompts: str | None = None,
+    judge: str | None = None,
+    num_prompts: int | None = None,
+    max_new_tokens: int | None = None,
+    temperature: float | None = None,
+    output: Path | None = None,
+    as_json: AsJson = False,
+) -> None:
+    """Two models answer the same prompts, side by side.
+
+    With one name, a trained run: its base against its result, on its held-out prompts. With two, any models:
+    Hub names, model folders, adapter folders or run folders; these need --prompts.
+
+    Parameters
+    ----------
+    a
+        A run folder, or the first model.
+    b
+        The second model.
+    prompts
+        A file of prompts.
+    judge
+        A scorer: a built-in name or module:function.
+    num_prompts
+        The most prompts to answer.
+    max_new_tokens
+        The most tokens of one answer.
+    temperature
+        0 answers greedily, above 0 samples.
+    output
+        Where evaluation/comparison.json goes: the run folder, or the current folder for two models.
+    """
+    from palate.pipeline import compare_command
+    from palate.report import render_comparison
+
+    given = {
+        "prompts": prompts,
+        "judge": judge,
+        "num_prompts": num_prompts,
+        "max_new_tokens": max_new_tokens,
+        "temperature": temperature,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    comparison = compare_command(a, b, changes, output, ConsoleWatcher())
+    if as_json:
+        _print_json(comparison)
+    else:
+        render_comparison(comparison, _console())
+
+
+@app.command
+def report(run: Path) -> None:
+    """Write a run's report.html: one file, no network.
+
+    Parameters
+    ----------
+    run
+        A run folder.
+    """
+    from palate.pipeline import report_stage
+
+    _console().print(str(report_stage(run)), markup=False)
+
+
+def main(tokens: list[str] | None = None) -> None:
+    """The `palate` command. Exit code 0: done. 1: the work fell short. 2: the call was wrong."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character still shows the rest
+    try:
+        app(tokens, error_console=error_console())
+    except PalateError as error:
+        error_console().print(str(error), style="red", markup=False)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        error_console().print("stopped")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+
+
+def _console() -> Console:
+    return Console(highlight=False)
+
+
+def _print_json(content: Any) -> None:
+    sys.stdout.write(json.dumps(content, ensure_ascii=False, indent=2) + "\n")
