@@ -33,9 +33,14 @@ def model_mask(tree: Tree, config: Any, attention: str, dtype: torch.dtype) -> A
     """What a transformers decoder takes as `attention_mask` for this tree.
 
     One mask, or a dict of one per layer type where the model mixes full and sliding layers.
+
+    Raises:
+        ValueError: some layers are neither, and what they do to a tree is not known.
     """
     window = getattr(config, "sliding_window", None)
     layer_types = set(getattr(config, "layer_types", None) or ())
+    if strange := layer_types - {"full_attention", "sliding_attention"}:
+        raise ValueError(f"no tree mask is known for layers of type {', '.join(sorted(strange))}")
     if len(layer_types) > 1:
         return {
             kind: _kernel_mask(tree, window if kind == "sliding_attention" else None, attention, dtype)
@@ -52,7 +57,8 @@ def _kernel_mask(tree: Tree, window: int | None, attention: str, dtype: torch.dt
     mask = visible(tree.end_N, tree.depth_N, window)[None, None]
     if attention == "eager":
         # Eager attention adds its mask to the scores.
-        return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min)
+        zeros = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
+        return zeros.masked_fill(~mask, torch.finfo(dtype).min)
     return mask
 
 

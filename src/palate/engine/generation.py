@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -36,8 +38,8 @@ def generate(
 ) -> list[Answer]:
     """One answer to each prompt, in order, by the policy as it stands (inside `as_reference`, by the base).
 
-    Prompts of similar length are answered together, so little is padded; the same call with the same seed gives
-    the same answers.
+    Prompts of similar length are answered together, so little is padded; the same call with the same seed
+    gives the same answers.
     """
     ids = [renderer.prompt_ids(prompt) for prompt in prompts]
     order = sorted(range(len(prompts)), key=lambda i: len(ids[i]))
@@ -48,7 +50,7 @@ def generate(
             batch = order[start : start + batch_size]
             texts = _generate_batch(policy, renderer, [ids[i] for i in batch], sampling)
             for i, (text, finished) in zip(batch, texts, strict=True):
-                answers[i] = Answer(prompt=prompts[i], text=text, model=name or policy.name, finished=finished)
+                answers[i] = Answer(prompts[i], text, name or policy.name, finished)
             if on_batch is not None:
                 on_batch(len(answers), len(prompts))
     return [answers[i] for i in range(len(prompts))]
@@ -61,20 +63,30 @@ def _generate_batch(
     pad = policy.pad_token_id
     padded = torch.tensor([[pad] * (longest - len(row)) + list(row) for row in ids], device=policy.device)
     mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in ids], device=policy.device)
-    # Everything is said outright: a model's own generation_config may sample or penalise without being asked.
-    settings = {"do_sample": False, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "repetition_penalty": 1.0}
+    settings = {
+        "max_new_tokens": sampling.max_new_tokens,
+        "eos_token_id": sorted(renderer.stop_ids),
+        "pad_token_id": pad,
+        "do_sample": sampling.temperature > 0,
+    }
     if sampling.temperature > 0:
-        settings |= {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p}
-    with policy.autocast():
-        output = policy.causal_lm.generate(
-            input_ids=padded,
-            attention_mask=mask,
-            max_new_tokens=sampling.max_new_tokens,
-            eos_token_id=sorted(renderer.stop_ids),
-            pad_token_id=pad,
-            **settings,
-        )
+        settings |= {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
+    with policy.autocast(), _no_settings_of_its_own(policy.causal_lm):
+        output = policy.causal_lm.generate(input_ids=padded, attention_mask=mask, **settings)
     return [_read_answer(renderer, row) for row in output[:, longest:].tolist()]
+
+
+@contextmanager
+def _no_settings_of_its_own(causal_lm: Any) -> Iterator[None]:
+    """A model's generation_config fills in whatever is not said: penalties, forced tokens, least lengths."""
+    from transformers import GenerationConfig
+
+    own = causal_lm.generation_config
+    causal_lm.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        causal_lm.generation_config = own
 
 
 def _read_answer(renderer: Renderer, ids: list[int]) -> tuple[str, bool]:

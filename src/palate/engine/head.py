@@ -43,17 +43,17 @@ class LanguageHead:
             return hidden_CD.new_zeros(0, dtype=torch.float32)
         if self._is_plain_and_frozen():
             weight = self.module.weight
-            assert isinstance(weight, Tensor)
-            return _FrozenHead.apply(hidden_CD, weight, edge_context_E, edge_target_E, self.scale, self.softcap)
+            edges = edge_context_E, edge_target_E
+            return _FrozenHead.apply(hidden_CD, weight, *edges, self.scale, self.softcap)
         return self._by_autograd(hidden_CD, edge_context_E, edge_target_E)
 
     def _is_plain_and_frozen(self) -> bool:
-        if type(self.module) is not nn.Linear or self.module.bias is not None:
+        if type(self.module) is not nn.Linear or getattr(self.module, "bias", None) is not None:
             return False
         return not (self.module.weight.requires_grad and torch.is_grad_enabled())
 
     def _by_autograd(self, hidden_CD: Tensor, edge_context_E: Tensor, edge_target_E: Tensor) -> Tensor:
-        """Any head: trained, with a bias, quantised, with LoRA. Each chunk is recomputed in the backward pass."""
+        """Any head: trained, with a bias, quantised, with LoRA. Backward computes each chunk anew."""
         vocabulary = int(getattr(self.module, "out_features", 0)) or 65536
 
         def chunk_logps(hidden: Tensor, context: Tensor, target: Tensor) -> Tensor:
@@ -142,8 +142,9 @@ def _chunks(num_contexts: int, vocabulary: int, edge_context_E: Tensor) -> list[
     """(first context, one past the last, their edges) of each chunk; edges are sorted by context."""
     rows = max(1, _CHUNK_ELEMENTS // vocabulary)
     starts = list(range(0, num_contexts, rows))
-    bounds = torch.searchsorted(edge_context_E, torch.tensor([*starts, num_contexts], device=edge_context_E.device))
-    edges = bounds.tolist()
+    bounds = torch.tensor([*starts, num_contexts], device=edge_context_E.device)
+    edges = torch.searchsorted(edge_context_E, bounds).tolist()
     return [
-        (start, min(start + rows, num_contexts), slice(edges[i], edges[i + 1])) for i, start in enumerate(starts)
+        (start, min(start + rows, num_contexts), slice(edges[i], edges[i + 1]))
+        for i, start in enumerate(starts)
     ]

@@ -1,4 +1,4 @@
-"""Per-token log-probabilities of branches, by the tree or the plain padded way.
+"""Per-token log-probabilities of branches, by the tree or a plain padded way.
 
 Everything downstream sees `BranchLogps` and cannot tell which way they were computed.
 """
@@ -18,7 +18,9 @@ from palate.engine.tree import Branch, build_tree
 
 __all__ = ["BranchLogps", "Layout", "branch_logps", "own_forward_logps"]
 
-Layout = Literal["tree", "padded"]
+Layout = Literal["tree", "padded", "own_logits"]
+"""`tree`: each distinct token once. `padded`: each branch in a row of its own. `own_logits`: padded too, and
+the logits are the model's own, for a model that does something to them which `LanguageHead` does not know."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,10 +55,15 @@ def branch_logps(policy: Policy, branches: Sequence[Branch], layout: Layout = "t
     The branches are computed together, so the caller cuts a batch to what fits in memory
     (`train/batches.py`).
     """
-    return _by_tree(policy, branches) if layout == "tree" else _padded(policy, branches)
+    if layout == "tree":
+        return _by_tree(policy, branches)
+    return _padded(policy, branches) if layout == "padded" else _by_own_logits(policy, branches)
 
 
 def _by_tree(policy: Policy, branches: Sequence[Branch]) -> BranchLogps:
+    if getattr(policy.causal_lm, "_is_stateful", False):
+        # A state passes over siblings as it passes over ancestors: no mask keeps them apart.
+        raise ValueError("its layers carry a state from each token to the next")
     tree = build_tree(branches).to(policy.device)
     mask = model_mask(tree, policy.text_config, policy.attention, policy.compute_dtype)
     with policy.autocast():
@@ -71,7 +78,7 @@ def _by_tree(policy: Policy, branches: Sequence[Branch]) -> BranchLogps:
 
 
 def _padded(policy: Policy, branches: Sequence[Branch]) -> BranchLogps:
-    """Each branch in a row of its own, padded on the right: what every trainer does, less the prompt logits."""
+    """Each branch in a row of its own, padded on the right, as everywhere; but no logits of prompts."""
     ids, attention_mask, position_ids, scored = _pad(branches, policy)
     with policy.autocast():
         hidden = policy.hidden_states(ids, attention_mask, position_ids)
@@ -82,10 +89,20 @@ def _padded(policy: Policy, branches: Sequence[Branch]) -> BranchLogps:
     return BranchLogps(logps_S, scored.sum(1), int(ids.numel()), int(attention_mask.sum()))
 
 
-def own_forward_logps(policy: Policy, branches: Sequence[Branch]) -> BranchLogps:
-    """The model's own forward pass, one unpadded branch at a time, full logits in fp32: slow, and beyond doubt.
+def _by_own_logits(policy: Policy, branches: Sequence[Branch]) -> BranchLogps:
+    """Padded rows through the model's own forward pass, logits and all: as slow and large as elsewhere."""
+    ids, attention_mask, _, scored = _pad(branches, policy)
+    with policy.autocast():
+        output = policy.causal_lm(input_ids=ids, attention_mask=attention_mask, use_cache=False)
+        logits_SV = output.logits[:, :-1][scored[:, 1:]].float()
+        logps_S = logits_SV.gather(-1, ids[scored][:, None])[:, 0] - logits_SV.logsumexp(-1)
+    return BranchLogps(logps_S, scored.sum(1), int(ids.numel()), int(attention_mask.sum()))
 
-    Shares no code with the two ways above but the weights. Without gradient.
+
+def own_forward_logps(policy: Policy, branches: Sequence[Branch]) -> BranchLogps:
+    """The model's own forward pass, one unpadded branch at a time, full logits: slow and beyond doubt.
+
+    Shares no code with the ways above but the weights. Without gradient.
     """
     parts, counts, num_tokens = [], [], 0
     with torch.no_grad():

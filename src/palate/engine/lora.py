@@ -9,13 +9,17 @@ through one hand-written backward. The numbers are those of mixed precision; in 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 __all__ = ["lighten_lora"]
+
+# The kinds of peft layer whose forward is base(x) + s B A dropout(x). Those for embeddings, convolutions and
+# bare parameters are something else.
+_PLAIN_KINDS = {"Linear", "Linear4bit", "Linear8bitLt"}
 
 
 def lighten_lora(model: nn.Module) -> int:
@@ -25,33 +29,41 @@ def lighten_lora(model: nn.Module) -> int:
     """
     from peft.tuners.lora import LoraLayer
 
-    layers = [
-        module
-        for module in model.modules()
-        if isinstance(module, LoraLayer) and hasattr(module, "lora_A") and len(module.lora_A) and not module.lora_variant
-    ]
+    layers = [m for m in model.modules() if isinstance(m, LoraLayer) and type(m).__name__ in _PLAIN_KINDS]
     for layer in layers:
-        layer.forward = _forward(layer, layer.forward)
-    return len(layers)
+        # A class, not a function on the instance: a deep copy would keep calling the original's.
+        kind: Any = type(layer)
+        layer.__class__ = _light_kind(kind)
+    return sum(_is_plain(layer, name) for layer in layers for name in layer.lora_A)
 
 
-def _forward(layer: Any, heavy: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def forward(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        adapters = [name for name in layer.active_adapters if name in layer.lora_A]
-        if args or kwargs or layer.disable_adapters or layer.merged or len(adapters) != 1:
-            return heavy(x, *args, **kwargs)
+class _LightForward:
+    """Goes before a peft layer's own class, to which it leaves everything else."""
+
+    def forward(self: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        adapters = [name for name in self.active_adapters if name in self.lora_A]
+        unusual = args or kwargs or self.disable_adapters or self.merged or len(adapters) != 1
+        if unusual or not _is_plain(self, adapters[0]):
+            return super().forward(x, *args, **kwargs)  # type: ignore[misc]
         (name,) = adapters
-        result: Tensor = layer.base_layer(x)
+        result: Tensor = self.base_layer(x)
         update = _LoraUpdate.apply(
-            layer.lora_dropout[name](x),
-            layer.lora_A[name].weight,
-            layer.lora_B[name].weight,
-            layer.scaling[name],
+            self.lora_dropout[name](x),
+            self.lora_A[name].weight,
+            self.lora_B[name].weight,
+            self.scaling[name],
             result.dtype,
         )
         return result + update
 
-    return forward
+
+@cache
+def _light_kind(kind: Any) -> Any:
+    return type(kind.__name__, (_LightForward, kind), {})
+
+
+def _is_plain(layer: Any, name: str) -> bool:
+    return name not in layer.lora_variant and layer.lora_B[name].bias is None
 
 
 class _LoraUpdate(torch.autograd.Function):
@@ -59,7 +71,7 @@ class _LoraUpdate(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, a: Tensor, b: Tensor, scaling: float, dtype: torch.dtype) -> Tensor:
-        a_cast, b_cast = a.to(dtype), b.to(dtype) * scaling
+        a_cast, b_cast = a.to(dtype), (b * scaling).to(dtype)
         inner = x.to(dtype) @ a_cast.T
         ctx.save_for_backward(x, inner, a_cast, b_cast)
         ctx.scaling = scaling

@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,10 +79,19 @@ class Policy:
         return output.last_hidden_state
 
     def autocast(self) -> contextlib.AbstractContextManager[None]:
-        """Mixed precision where the weights are held in more than the compute dtype, else nothing."""
-        if self.compute_dtype == next(self.causal_lm.parameters()).dtype:
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, dtype=self.compute_dtype)  # type: ignore[return-value]
+        """Mixed precision where weights are held in more than the compute dtype, else nothing.
+
+        LoRA sees to its own fp32 weights (`lora.py`); modules trained whole beside it do not. The answer is
+        the same inside `as_reference`, or policy and reference would round differently.
+        """
+        if any(
+            weight.dtype != self.compute_dtype
+            and ".lora_" not in name
+            and (weight.requires_grad or ".modules_to_save." in name)
+            for name, weight in self.causal_lm.named_parameters()
+        ):
+            return torch.autocast(self.device.type, dtype=self.compute_dtype)
+        return contextlib.nullcontext()
 
     @contextlib.contextmanager
     def as_reference(self) -> Iterator[None]:
@@ -145,10 +156,14 @@ def load_trained(name: str, options: ModelOptions, *, folder: Path | None = None
         return policy
     from peft import PeftModel
 
-    base = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
+    adapter_config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    base = adapter_config["base_model_name_or_path"]
     policy = _load_base(options.model_copy(update={"base": base, "revision": None}), None)
     policy.name = name
-    policy.model = PeftModel.from_pretrained(policy.causal_lm, adapter, is_trainable=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft's own use of a name transformers retires
+        policy.model = PeftModel.from_pretrained(policy.causal_lm, adapter, is_trainable=False)
+    lighten_lora(policy.model)
     policy.model.eval()
     return policy
 
@@ -162,7 +177,8 @@ def _load_base(options: ModelOptions, folder: Path | None, weights: torch.dtype 
     dtype = _choose_dtype(options.dtype, config, device)
     causal_lm = _load_causal_lm(found, config, options.base, attention, weights or dtype)
     causal_lm.to(device)
-    is_local = folder is not None or Path(options.base).is_dir()
+    _switch_off_dropout(causal_lm)
+    is_local = folder is not None or Path(options.base).expanduser().is_dir()
     return Policy(
         model=causal_lm,
         causal_lm=causal_lm,
@@ -182,11 +198,14 @@ def resolve_model_folder(base: str, revision: str | None = None) -> Path:
     Downloads only what is read (safetensors, JSON, tokenizer files), and needs no network for what is
     already here.
     """
-    if Path(base).is_dir():
-        return Path(base).resolve()
-    if base.startswith((".", "/", "~")) or base.count("/") > 1 or Path(base).exists():
+    here = Path(base).expanduser()
+    if here.is_dir():
+        return here.resolve()
+    if base.startswith((".", "/", "~")) or base.count("/") > 1 or here.exists():
         raise ModelError(
-            "no such model folder", where=f"model.base = {base}", next="name a folder with config.json, or a Hub model"
+            "no such model folder",
+            where=f"model.base = {base}",
+            next="name a folder with config.json, or a Hub model",
         )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -196,11 +215,17 @@ def resolve_model_folder(base: str, revision: str | None = None) -> Path:
         return Path(snapshot_download(base, revision=revision, allow_patterns=patterns))
     except LocalEntryNotFoundError:
         offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
-        why = "HF_HUB_OFFLINE is set and the model is not in the local cache" if offline else (
-            "the Hub could not be reached and the model is not in the local cache"
+        why = (
+            "HF_HUB_OFFLINE is set and the model is not in the local cache"
+            if offline
+            else ("the Hub could not be reached and the model is not in the local cache")
         )
-        remedy = "name a local folder, use model.base=playground, or download it once with a network"
-        raise ModelError("the model is not here", where=f"model.base = {base}", why=why, next=remedy) from None
+        raise ModelError(
+            "the model is not here",
+            where=f"model.base = {base}",
+            why=why,
+            next="name a local folder, use model.base=playground, or download it once with a network",
+        ) from None
     except (HfHubHTTPError, HFValidationError) as error:
         raise ModelError(
             "the Hub does not give this model",
@@ -259,7 +284,10 @@ def _load_config(folder: Path, name: str) -> Any:
 
 def _load_causal_lm(folder: Path, config: Any, name: str, attention: str, dtype: torch.dtype) -> Any:
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
+    # Weights load in seconds, and a library does not draw on its caller's terminal.
+    logging.disable_progress_bar()
     try:
         return AutoModelForCausalLM.from_pretrained(
             folder,
@@ -282,9 +310,10 @@ def _choose_attention(wanted: str, config: Any, device: torch.device) -> str:
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
     softcap = getattr(text, "attn_logit_softcapping", None)
     if wanted == "auto":
-        if device.type == "cuda":
+        kind = _model_class(config)
+        if device.type == "cuda" and getattr(kind, "_supports_flex_attn", False):
             return "flex_attention"
-        return "eager" if softcap is not None else "sdpa"
+        return "sdpa" if getattr(kind, "_supports_sdpa", False) and softcap is None else "eager"
     if wanted == "sdpa" and softcap is not None:
         raise ModelError(
             "sdpa cannot compute this model's soft-capped attention",
@@ -300,6 +329,14 @@ def _choose_attention(wanted: str, config: Any, device: torch.device) -> str:
     return wanted
 
 
+def _model_class(config: Any) -> Any:
+    """The class that will be loaded, to be asked what it can; None where transformers has none."""
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    found = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    return found[0] if isinstance(found, (list, tuple)) else found
+
+
 def _choose_dtype(wanted: str, config: Any, device: torch.device) -> torch.dtype:
     if wanted != "auto":
         return _DTYPES[wanted]
@@ -307,6 +344,21 @@ def _choose_dtype(wanted: str, config: Any, device: torch.device) -> torch.dtype
     if own == torch.float16 and device.type == "cpu":
         return torch.float32
     return own if own in _DTYPES.values() else torch.float32
+
+
+def _switch_off_dropout(causal_lm: nn.Module) -> None:
+    """No dropout of the base's own, not even in training.
+
+    Preference objectives compare the policy with its reference: noise in one of them would be a preference
+    for nothing, and step 0 would not start at zero margin. The adapter's dropout is the recipe's choice and
+    stays.
+    """
+    for module in causal_lm.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        for name, value in vars(module).items():
+            if isinstance(value, float) and ("dropout" in name or name.endswith("pdrop")):
+                setattr(module, name, 0.0)
 
 
 def _add_lora(causal_lm: Any, options: LoraOptions, seed: int) -> nn.Module:
@@ -328,9 +380,14 @@ def _add_lora(causal_lm: Any, options: LoraOptions, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            model = get_peft_model(causal_lm, config, autocast_adapter_dtype=True)
-        except ValueError as error:
-            names = sorted({name.rpartition(".")[2] for name, m in causal_lm.named_modules() if isinstance(m, nn.Linear)})
+            with warnings.catch_warnings():
+                warnings.simplefilter(
+                    "ignore", FutureWarning
+                )  # peft's own use of a name transformers retires
+                model = get_peft_model(causal_lm, config, autocast_adapter_dtype=True)
+        except (ValueError, re.error) as error:
+            linear = (name for name, module in causal_lm.named_modules() if isinstance(module, nn.Linear))
+            names = sorted({name.rpartition(".")[2] for name in linear})
             raise ModelError(
                 "the adapter does not fit this model",
                 where="model.adapter",

@@ -11,9 +11,12 @@ import hashlib
 import json
 import os
 import sqlite3
+import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +30,10 @@ from palate.home import palate_home
 __all__ = ["Reference", "weights_hash"]
 
 
+_TABLE = "CREATE TABLE IF NOT EXISTS logps (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"
+_CHECKSUM_BYTES = 4
+
+
 class Reference:
     """Reference log-probabilities of one base model, kept on disk.
 
@@ -38,7 +45,8 @@ class Reference:
         self.layout = layout
         self.num_computed = 0
         self.num_cached = 0
-        numerics = f"{policy.compute_dtype}|{policy.attention}|{layout}|{policy.device.type}"
+        libraries = f"{torch.__version__}|{version('transformers')}"
+        numerics = f"{policy.compute_dtype}|{policy.attention}|{layout}|{policy.device.type}|{libraries}"
         self.content_hash = weights_hash(policy.folder, home)
         self._prefix = hashlib.sha256(f"{self.content_hash}|{numerics}".encode()).digest()
         folder = (home or palate_home()) / "reference"
@@ -46,7 +54,9 @@ class Reference:
         self._file = folder / f"{self.content_hash[:32]}.sqlite"
         self._db = self._open()
 
-    def fill(self, batches: Sequence[Sequence[Branch]], on_batch: Callable[[int, int], None] | None = None) -> None:
+    def fill(
+        self, batches: Sequence[Sequence[Branch]], on_batch: Callable[[int, int], None] | None = None
+    ) -> None:
         """Make sure every branch of every batch is there. What is computed together is committed together.
 
         `on_batch(done, total)` is called after each batch. Must run before the first optimizer step where the
@@ -60,7 +70,8 @@ class Reference:
             if missing:
                 with self.policy.as_reference():
                     logps = branch_logps(self.policy, list(missing.values()), self.layout)
-                self._put(dict(zip(missing, (part.float().cpu().numpy() for part in logps.per_branch()), strict=True)))
+                values = (part.float().cpu().numpy() for part in logps.per_branch())
+                self._put(dict(zip(missing, values, strict=True)))
             self.num_computed += len(missing)
             self.num_cached += len(distinct) - len(missing)
             if on_batch is not None:
@@ -89,64 +100,85 @@ class Reference:
         return hashlib.sha256(self._prefix + branch.key).digest()
 
     def _has(self, key: bytes) -> bool:
-        return self._db.execute("SELECT 1 FROM logps WHERE key = ?", (key,)).fetchone() is not None
+        return self._query("SELECT 1 FROM logps WHERE key = ?", key) is not None
+
+    def _query(self, sql: str, key: bytes) -> tuple[Any, ...] | None:
+        try:
+            row: tuple[Any, ...] | None = self._db.execute(sql, (key,)).fetchone()
+        except sqlite3.DatabaseError as error:
+            raise self._damaged(str(error)) from None
+        return row
+
+    def _damaged(self, why: str) -> ArtifactError:
+        return ArtifactError(
+            "the reference cache is damaged or cannot be used",
+            where=str(self._file),
+            why=why,
+            next="delete that file; it is computed anew. PALATE_HOME puts it elsewhere",
+        )
 
     def _get(self, branch: Branch) -> np.ndarray:
-        row = self._db.execute("SELECT value FROM logps WHERE key = ?", (self._key(branch),)).fetchone()
-        values = np.frombuffer(row[0], np.float32).copy() if row else np.empty(0, np.float32)
-        if len(values) != branch.num_scored:
+        row = self._query("SELECT value FROM logps WHERE key = ?", self._key(branch))
+        if row is None:
             raise ArtifactError(
-                "a reference log-probability is missing or damaged",
+                "a reference log-probability is missing",
                 where=str(self._file),
-                next="delete that file; it is computed anew",
+                next="resume the run: what is missing is computed",
             )
+        values = np.frombuffer(row[0][:-_CHECKSUM_BYTES], np.float32).copy()
+        if row[0] != _with_checksum(values) or len(values) != branch.num_scored:
+            raise self._damaged("a value does not match its checksum")
         return values
 
     def _put(self, values: dict[bytes, np.ndarray]) -> None:
         with self._transaction() as db:
             db.executemany(
                 "INSERT OR REPLACE INTO logps (key, value) VALUES (?, ?)",
-                [(key, value.tobytes()) for key, value in values.items()],
+                [(key, _with_checksum(value)) for key, value in values.items()],
             )
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        # IMMEDIATE takes the write lock at once: a deferred one fails under several writers instead of waiting.
-        self._db.execute("BEGIN IMMEDIATE")
         try:
-            yield self._db
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+            # IMMEDIATE takes the write lock at once: a deferred one fails under several writers.
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+        except sqlite3.DatabaseError as error:  # a full disk, a damaged page
+            raise self._damaged(str(error)) from None
 
     def _open(self) -> sqlite3.Connection:
         try:
             db = sqlite3.connect(self._file, timeout=60, isolation_level=None)
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
-            db.execute("CREATE TABLE IF NOT EXISTS logps (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID")
+            db.execute(_TABLE)
         except sqlite3.DatabaseError as error:
-            raise ArtifactError(
-                f"the reference cache cannot be opened: {error}",
-                where=str(self._file),
-                next="delete that file; it is computed anew. PALATE_HOME puts it elsewhere",
-            ) from None
+            raise self._damaged(str(error)) from None
         return db
+
+
+def _with_checksum(values: np.ndarray) -> bytes:
+    """A flipped bit would be a wrong reference, trained against without a sign."""
+    data = values.tobytes()
+    return data + zlib.crc32(data).to_bytes(_CHECKSUM_BYTES, "little")
 
 
 def weights_hash(folder: Path, home: Path | None = None) -> str:
     """sha256 over a model folder's weights and config.
 
-    Hashing tens of gigabytes takes minutes, so a file's hash is remembered under its path, size, inode and time
-    of change.
+    Hashing tens of gigabytes takes minutes, so a file's hash is remembered under its path, size, inode and
+    time of change.
     """
     memory_file = (home or palate_home()) / "weights.json"
     memory: dict[str, str] = {}
-    try:
-        memory = json.loads(memory_file.read_text())
-    except (OSError, ValueError):
-        pass  # only a memory: without it the hash is taken again
+    with suppress(OSError, ValueError):  # only a memory: without it the hash is taken again
+        memory = dict(json.loads(memory_file.read_text()))
     total = hashlib.sha256()
     for file in sorted([*folder.glob("*.safetensors"), folder / "config.json"]):
         stat = file.stat()

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from palate.engine.tree import Branch
-from palate.errors import ModelError
+from palate.errors import DataError, ModelError
 from palate.records import Message, Messages
 
 __all__ = ["TEMPLATES", "Rendered", "Renderer", "UnusableRow"]
@@ -39,7 +40,7 @@ TEMPLATES = {
 """Templates a recipe can name instead of the tokenizer's own. They add no end token: the renderer does."""
 
 
-class UnusableRow(Exception):
+class UnusableRow(DataError):
     """A row that cannot be turned into tokens without training on something wrong."""
 
 
@@ -75,9 +76,11 @@ class Renderer:
         self.tokenizer = tokenizer
         self.template = None if template == "tokenizer" else TEMPLATES[template]
         self.eos_id = int(tokenizer.eos_token_id)
-        self.stop_ids = {self.eos_id, *stop_ids}
         self._bos = self._bos_text()
         self._prompts: dict[Messages, tuple[str, list[int]]] = {}
+        self.stop_ids = {self.eos_id, *stop_ids}
+        self._plain_ending = ""
+        self._learn_ending()
 
     def prompt_ids(self, prompt: Messages) -> list[int]:
         """Tokens of the prompt up to where the answer begins."""
@@ -121,18 +124,21 @@ class Renderer:
                 segments.append((_rest_of(opening, done), False))
                 done = opening
             whole = self._text((*before, message), generation=False)
-            segments.append((_rest_of(whole, done), True))
-            done = whole
+            answer = _rest_of(whole, done).removesuffix(self._plain_ending)
+            segments.append((answer, True))
+            done += answer
         if len(segments) == 1:
             raise UnusableRow("the completion has no assistant turn")
         return segments
 
-    def _tokenise(self, prompt: Messages, segments: Sequence[tuple[str, bool]]) -> tuple[list[list[int]], bool]:
+    def _tokenise(
+        self, prompt: Messages, segments: Sequence[tuple[str, bool]]
+    ) -> tuple[list[list[int]], bool]:
         """Tokens of each segment, and whether they had to be taken apart.
 
-        The proof: the tokens of everything before a boundary must be a prefix of the tokens of the whole. Where
-        it fails at any boundary, tokens merge across it, and every segment is tokenised by itself, which is
-        also what the model sees when it generates.
+        The proof: the tokens of everything before a boundary must be a prefix of the tokens of the whole.
+        Where it fails at any boundary, tokens merge across it, and every segment is tokenised by itself,
+        which is also what the model sees when it generates.
         """
         whole_text = "".join(text for text, _ in segments)
         whole = self._ids(whole_text)
@@ -141,36 +147,44 @@ class Renderer:
             text += piece
             head = self._prompt(prompt)[1] if number == 0 else self._ids(text)
             if whole[: len(head)] != head:
-                apart = [self._prompt(prompt)[1], *(self._ids(piece) for piece, _ in segments[1:])]
+                apart = [self._prompt(prompt)[1], *(self._ids_inside(piece) for piece, _ in segments[1:])]
                 return apart, True
             cuts.append(len(head))
         cuts.append(len(whole))
-        return [whole[a:b] for a, b in zip(cuts, cuts[1:], strict=False)], False
+        return [whole[a:b] for a, b in pairwise(cuts)], False
 
     def _cut_after_end(self, ids: list[int]) -> tuple[list[int], list[int]]:
         """An answer with exactly one end token, and what the template puts after it."""
-        if not ids:
-            raise UnusableRow("the answer is empty once written out as tokens")
-        ends = [i for i, token in enumerate(ids) if token in self.stop_ids]
-        if not ends:
-            end = self._templates_end(ids)
-            if end is None:
-                return [*ids, self.eos_id], []
-            ends = [end]
-        first = ends[0]
-        # Gemma-like templates end a turn with one stop token and the sequence with another: one is enough.
-        if any(not self._is_blank(ids[i]) and ids[i] not in self.stop_ids for i in range(first + 1, len(ids))):
-            raise UnusableRow("the answer holds the end-of-turn token in its text")
+        first = next((i for i, token in enumerate(ids) if token in self.stop_ids), len(ids))
         if first == 0:
             raise UnusableRow("the answer is empty once written out as tokens")
+        if first == len(ids):
+            return [*ids, self.eos_id], []
+        # Some templates end a turn with one stop token and the sequence with another: one is enough.
+        if any(not self._is_blank(token) and token not in self.stop_ids for token in ids[first + 1 :]):
+            raise UnusableRow("the answer holds the end-of-turn token in its text")
         return ids[: first + 1], ids[first + 1 :]
 
-    def _templates_end(self, ids: list[int]) -> int | None:
-        """Where a turn ends in a special token that is not among the stop tokens, its place."""
-        i = len(ids) - 1
-        while i >= 0 and self._is_blank(ids[i]):
-            i -= 1
-        return i if i >= 0 and ids[i] in self.tokenizer.all_special_ids else None
+    def _learn_ending(self) -> None:
+        """How the template ends an answer: with a special token, with plain text, or not at all.
+
+        Not every model lists the special token among its stop tokens (Gemma's tokenizer ends a sequence with
+        another one), but what answers are trained to end with must also end them when they are generated.
+        Plain text (a line break, or ChatML's marks in a tokenizer that has no tokens for them) is not part of
+        the answer: the end token takes its place.
+        """
+        question, answer = Message("user", "question"), Message("assistant", "answer")
+        try:
+            text = self._segments((question,), (answer,))[1][0]
+        except UnusableRow:
+            return
+        ending = text.partition(answer.content)[2]
+        special = {i for i, token in self.tokenizer.added_tokens_decoder.items() if token.special}
+        found = [token for token in self._ids(ending) if token in special | self.stop_ids]
+        if found:
+            self.stop_ids.add(found[0])
+        else:
+            self._plain_ending = ending
 
     def _is_blank(self, token: int) -> bool:
         return not str(self.tokenizer.decode([token])).strip()
@@ -201,8 +215,17 @@ class Renderer:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         return ids
 
+    def _ids_inside(self, text: str) -> list[int]:
+        """Tokens of a text that does not stand at the beginning.
+
+        SentencePiece-like tokenizers put a space before whatever they are given; behind a line break there is
+        none.
+        """
+        ids, line_break = self._ids("\n" + text), self._ids("\n")
+        return ids[len(line_break) :] if ids[: len(line_break)] == line_break else self._ids(text)
+
     def _bos_text(self) -> str:
-        """The beginning token, where this tokenizer puts one before plain text (templates of its own write it)."""
+        """The beginning token, where this tokenizer puts one before plain text."""
         bos = self.tokenizer.bos_token_id
         starts = self.tokenizer("a")["input_ids"][:1]
         return str(self.tokenizer.bos_token) if bos is not None and starts == [bos] else ""

@@ -17,8 +17,8 @@ and gathered to the branches that pass over it; gradients add up over shared nod
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +43,8 @@ class Branch:
 
     def __post_init__(self) -> None:
         if self.token_ids.shape != self.scored.shape or self.token_ids.ndim != 1:
-            raise ValueError(f"token_ids {self.token_ids.shape} and scored {self.scored.shape} must both be [T]")
+            shapes = f"token_ids {self.token_ids.shape} and scored {self.scored.shape}"
+            raise ValueError(f"{shapes} must both be [T]")
         if len(self.token_ids) < 2 or self.scored[0] or not self.scored.any():
             raise ValueError("a branch has a prompt of at least one token and at least one scored token")
 
@@ -57,7 +58,7 @@ class Branch:
 
     @property
     def key(self) -> bytes:
-        """Equal for equal branches, and ordered as their tokens are."""
+        """Equal for equal branches only; in its order, branches that begin alike stand together."""
         return self.token_ids.astype(">u4").tobytes() + b"\0" + np.packbits(self.scored).tobytes()
 
 
@@ -65,7 +66,7 @@ class Branch:
 class Tree:
     """A batch of B branches as N nodes in preorder, C context nodes and E distinct edges.
 
-    token_ids_N, depth_N, end_N: the nodes. Padding, where a row has any, is a node with `end = own index + 1`.
+    token_ids_N, depth_N, end_N: the nodes. Padding, where there is any, is a node with `end = own index + 1`.
     context_C: the nodes whose next token is scored by some branch.
     edge_context_E, edge_target_E: an edge is (index into context_C, token id).
     edge_of_token_S: for each scored token of each branch, branch after branch, its edge.
@@ -92,12 +93,9 @@ class Tree:
 
     def to(self, device: torch.device) -> Self:
         """The same tree with its tensors on `device`."""
-        moved = {
-            name: value.to(device) if isinstance(value, Tensor) else value
-            for name in self.__slots__
-            for value in (getattr(self, name),)
-        }
-        return type(self)(**moved)
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved: dict[str, Any] = {name: v.to(device) for name, v in values.items() if isinstance(v, Tensor)}
+        return replace(self, **moved)
 
 
 def build_tree(branches: Sequence[Branch], *, with_leaves: bool = False) -> Tree:
