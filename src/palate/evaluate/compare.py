@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from palate.engine import Renderer, Sampling, generate, load_trained
-from palate.evaluate.statistics import outcomes_of, wilson_interval, win_rate
-from palate.judge import Scorer, judge_answers, load_scorer, score_answer
+from palate.evaluate.statistics import Outcome, win_rate
+from palate.judge import Score, Scorer, load_scorer, preferred_of, score_answer
 from palate.recipe import CompareOptions, ModelOptions
-from palate.records import Answer, Messages, Verdict, content_id
+from palate.records import Answer, Messages, content_id
 from palate.watcher import Watcher
 
 __all__ = ["Contestant", "compare_models", "held_out_accuracy"]
@@ -30,6 +30,12 @@ class Contestant:
     name: str
     source: str
     folder: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    answer: Answer
+    score: Score
 
 
 def compare_models(
@@ -50,45 +56,40 @@ def compare_models(
     watcher = watcher or Watcher()
     scorer = load_scorer(options.judge) if options.judge is not None else None
     asked = [prompt for prompt in prompts[: options.num_prompts] for _ in range(options.samples_per_prompt)]
-    answers_base = _ask(base, asked, options, model, template, seed, watcher)
-    answers_tuned = _ask(tuned, asked, options, model, template, seed, watcher)
-    verdicts = (
-        [
-            judge_answers(scorer, options.judge or "", a.prompt, a.text, b.text)
-            for a, b in zip(answers_base, answers_tuned, strict=True)
-        ]
-        if scorer is not None
-        else None
-    )
-    counted = (
-        win_rate(outcomes_of(verdicts, "b"), [content_id(a.prompt) for a in answers_base])
-        if verdicts
-        else None
-    )
+    answers_base = _judged(_ask(base, asked, options, model, template, seed, watcher), scorer)
+    answers_tuned = _judged(_ask(tuned, asked, options, model, template, seed, watcher), scorer)
+    outcomes = [_outcome(a, b) for a, b in zip(answers_base, answers_tuned, strict=True)]
+    prompt_ids = [content_id(prompt) for prompt in asked]
     return {
         "base": base.name,
         "tuned": tuned.name,
         "judge": options.judge,
         "temperature": options.temperature,
         "num_prompts": len(asked) // options.samples_per_prompt,
-        "samples": _samples(answers_base, answers_tuned, scorer, verdicts, options.samples_per_prompt),
-        "win_rate": asdict(counted) if counted is not None else None,
-        "figures": {
-            "base": _figures(answers_base, scorer),
-            "tuned": _figures(answers_tuned, scorer),
-        },
+        "samples": _samples(answers_base, answers_tuned, outcomes, options.samples_per_prompt),
+        "win_rate": asdict(win_rate(outcomes, prompt_ids)) if scorer is not None and outcomes else None,
+        "figures": {"base": _figures(answers_base), "tuned": _figures(answers_tuned)},
         "held_out": None,
     }
 
 
-def held_out_accuracy(accuracy: float | None, num_pairs: int) -> dict[str, Any] | None:
-    """How often the tuned model ranks held-out pairs as the data does, with its interval."""
-    if accuracy is None or num_pairs == 0:
+def held_out_accuracy(pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """How often the tuned model ranks held-out pairs as the data does; None where there are none.
+
+    `pairs` hold a `prompt` and a `reward_margin`. Pairs of one prompt are not independent witnesses: the
+    interval is as wide as the number of prompts makes it. An exact tie counts as half right.
+    """
+    if not pairs:
         return None
-    # An exact tie counts as half right; the interval takes the nearest whole number of pairs.
-    num_right = round(accuracy * num_pairs)
-    interval = wilson_interval(num_right, num_pairs - num_right)
-    return {"num_pairs": num_pairs, "reward_accuracy": accuracy, "interval_95": list(interval)}
+    margins = [pair["reward_margin"] for pair in pairs]
+    outcomes: list[Outcome] = ["win" if m > 0 else "loss" if m < 0 else "tie" for m in margins]
+    counted = win_rate(outcomes, [pair["prompt"] for pair in pairs])
+    return {
+        "num_pairs": len(pairs),
+        "num_prompts": len({pair["prompt"] for pair in pairs}),
+        "reward_accuracy": counted.win_rate,
+        "interval_95": list(counted.interval_95),
+    }
 
 
 def _ask(
@@ -120,46 +121,51 @@ def _ask(
         gc.collect()
 
 
+def _judged(answers: Sequence[Answer], scorer: Scorer | None) -> list[_Judged]:
+    """Every answer scored once; without a scorer each score is missing."""
+    unjudged = Score(None, "no judge")
+    return [
+        _Judged(answer, score_answer(scorer, answer.prompt, answer.text) if scorer is not None else unjudged)
+        for answer in answers
+    ]
+
+
+def _outcome(base: _Judged, tuned: _Judged) -> Outcome:
+    """For the tuned model."""
+    outcomes: dict[str | None, Outcome] = {"a": "loss", "b": "win", "tie": "tie", None: None}
+    return outcomes[preferred_of(base.score, tuned.score)[0]]
+
+
 def _samples(
-    base: Sequence[Answer],
-    tuned: Sequence[Answer],
-    scorer: Scorer | None,
-    verdicts: Sequence[Verdict] | None,
-    per_prompt: int,
+    base: Sequence[_Judged], tuned: Sequence[_Judged], outcomes: Sequence[Outcome], per_prompt: int
 ) -> list[dict[str, Any]]:
     """One entry a prompt; its verdict is there where each model answered once."""
-    words = {"b": "win", "a": "loss", "tie": "tie", None: None}
     samples = []
     for start in range(0, len(base), per_prompt):
         group = slice(start, start + per_prompt)
         samples.append(
             {
-                "prompt": [message.as_dict() for message in base[start].prompt],
-                "base": [_answer(answer, scorer) for answer in base[group]],
-                "tuned": [_answer(answer, scorer) for answer in tuned[group]],
-                "verdict": words[verdicts[start].preferred] if verdicts and per_prompt == 1 else None,
+                "prompt": [message.as_dict() for message in base[start].answer.prompt],
+                "base": [_as_json(judged) for judged in base[group]],
+                "tuned": [_as_json(judged) for judged in tuned[group]],
+                "verdict": outcomes[start] if per_prompt == 1 else None,
             }
         )
     return samples
 
 
-def _answer(answer: Answer, scorer: Scorer | None) -> dict[str, Any]:
-    score = score_answer(scorer, answer.prompt, answer.text).value if scorer is not None else None
-    return {"text": answer.text, "score": score, "finished": answer.finished}
+def _as_json(judged: _Judged) -> dict[str, Any]:
+    return {"text": judged.answer.text, "score": judged.score.value, "finished": judged.answer.finished}
 
 
-def _figures(answers: Sequence[Answer], scorer: Scorer | None) -> dict[str, Any]:
-    if not answers:
+def _figures(judged: Sequence[_Judged]) -> dict[str, Any]:
+    if not judged:
         return {}
-    scores = [
-        score.value
-        for answer in answers
-        if scorer is not None
-        and (score := score_answer(scorer, answer.prompt, answer.text)).value is not None
-    ]
+    scores = [item.score.value for item in judged if item.score.value is not None]
+    texts = [item.answer.text for item in judged]
     return {
         "mean_score": fmean(scores) if scores else None,
-        "mean_length_characters": fmean(len(answer.text) for answer in answers),
-        "finished_share": fmean(answer.finished for answer in answers),
-        "distinct_share": len({answer.text for answer in answers}) / len(answers),
+        "mean_length_characters": fmean(len(text) for text in texts),
+        "finished_share": fmean(item.answer.finished for item in judged),
+        "distinct_share": len(set(texts)) / len(texts),
     }

@@ -2,7 +2,7 @@
 
 from palate.judge.builtin import BUILT_IN_SCORERS
 from palate.judge.pairing import JudgedPairs, PairCounts, pairs_from_scores
-from palate.judge.scoring import Score, Scorer, judge_answers, load_scorer, score_answer
+from palate.judge.scoring import Score, Scorer, judge_answers, load_scorer, preferred_of, score_answer
 
 __all__ = [
     "BUILT_IN_SCORERS",
@@ -13,5 +13,6 @@ __all__ = [
     "judge_answers",
     "load_scorer",
     "pairs_from_scores",
+    "preferred_of",
     "score_answer",
 ]

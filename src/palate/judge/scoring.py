@@ -20,7 +20,7 @@ from palate.errors import JudgeError, did_you_mean
 from palate.judge.builtin import BUILT_IN_SCORERS
 from palate.records import Messages, Verdict
 
-__all__ = ["Score", "Scorer", "judge_answers", "load_scorer", "score_answer"]
+__all__ = ["Score", "Scorer", "judge_answers", "load_scorer", "preferred_of", "score_answer"]
 
 Scorer = Callable[[Messages, str], float]
 """Takes a prompt's messages and an answer; returns a number, larger is better."""
@@ -79,16 +79,19 @@ def judge_answers(scorer: Scorer, spec: str, prompt: Messages, answer_a: str, an
         spec: its name, for the record.
     """
     a, b = score_answer(scorer, prompt, answer_a), score_answer(scorer, prompt, answer_b)
-    preferred: Literal["a", "b", "tie"] | None
-    if a.value is None or b.value is None:
-        preferred = None
-        reason = "; ".join(
-            f"answer {side}: {score.problem}" for side, score in (("a", a), ("b", b)) if score.value is None
-        )
-    else:
-        preferred = "tie" if a.value == b.value else "a" if a.value > b.value else "b"
-        reason = f"scores {a.value:.6g} and {b.value:.6g}"
+    preferred, reason = preferred_of(a, b)
     return Verdict(prompt, answer_a, answer_b, judge=spec, preferred=preferred, reason=reason)
+
+
+def preferred_of(a: Score, b: Score) -> tuple[Literal["a", "b", "tie"] | None, str]:
+    """The higher of two scores, and why; None where either is missing."""
+    if a.value is None or b.value is None:
+        missing = [
+            f"answer {side}: {score.problem}" for side, score in (("a", a), ("b", b)) if score.value is None
+        ]
+        return None, "; ".join(missing)
+    reason = f"scores {a.value:.6g} and {b.value:.6g}"
+    return ("tie" if a.value == b.value else "a" if a.value > b.value else "b"), reason
 
 
 def _check_module_name(spec: str, module_name: str, function_name: str) -> None:

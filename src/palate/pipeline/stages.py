@@ -66,11 +66,8 @@ def compare_stage(recipe: Recipe, options: CompareOptions, watcher: Watcher | No
         watcher=watcher,
     )
     comparison["base"] = recipe.model.base
-    summary = folder.read("summary.json")
-    if summary["eval"] is not None:
-        comparison["held_out"] = held_out_accuracy(
-            summary["eval"]["reward_accuracy"], summary["num_pairs_eval"]
-        )
+    if folder.has("evaluation/held_out.json"):
+        comparison["held_out"] = held_out_accuracy(folder.read("evaluation/held_out.json")["pairs"])
     folder.write("evaluation/comparison.json", comparison)
     return comparison
 

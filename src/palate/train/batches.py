@@ -102,8 +102,8 @@ class RowCost:
 def cut_into_rows(units: Sequence[Sequence[Branch]], cost: RowCost, *, share: bool = True) -> list[list[int]]:
     """Cut a batch into rows, each computed by itself; returns the indices of the units in each.
 
-    A unit (the two sides of a pair) is never split: its loss needs both. Units are taken in the order of their
-    tokens, in which those that share most stand together; a unit joins the row while that is cheaper
+    A unit (the two sides of a pair) is never split: its loss needs both. Units are taken in the order of
+    their tokens, in which those that share most stand together; a unit joins the row while that is cheaper
     than starting another, and while the row stays within `max_tokens`.
     """
     rows: list[list[int]] = []

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from palate.engine import BranchLogps, Layout, Policy, Reference, branch_logps
 from palate.errors import TrainingError
-from palate.objectives import PairLogps
+from palate.objectives import PairLogps, implicit_rewards
 from palate.recipe import ObjectiveOptions, TrainOptions
 from palate.train.batches import BatchPlan, RowCost, cut_into_rows
 from palate.train.checkpoint import prune_checkpoints, save_checkpoint
@@ -106,18 +106,32 @@ def evaluate(trainer: Trainer, step: int) -> dict[str, Any] | None:
     if not trainer.eval_examples:
         return None
     meter = Meter(trainer.objective_options.reward_scale)
+    margins: list[dict[str, Any]] = []
     with trainer.policy.evaluating():
         for row in _rows(trainer, trainer.eval_examples):
             # Both sides, always: whether a model tells them apart is worth knowing in any case.
             computed = compute_pairs(trainer, row, with_rejected=True)
             meter.add(computed, trainer.objective(computed.pairs))
+            margins += _margins(trainer, row, computed)
     figures = meter.figures(trainer.objective_options.normalise_by)
     trainer.folder.log({"step": step, "epoch": trainer.plan.epoch_of(step), "split": "eval", **figures})
     value = figures[trainer.options.best_metric] * (1 if trainer.options.best_metric == "loss" else -1)
     if value < trainer.best.value or trainer.best.step is None:
         trainer.best.step, trainer.best.value, trainer.best.figures = step, value, figures
+        trainer.folder.write("evaluation/held_out.json", {"step": step, "pairs": margins})
         _save(trainer, step)
     return figures
+
+
+def _margins(trainer: Trainer, row: Sequence[Example], computed: PairComputation) -> list[dict[str, Any]]:
+    """By how much each held-out pair is told apart, and whose it is."""
+    chosen, rejected = implicit_rewards(computed.pairs, trainer.objective_options.reward_scale)
+    assert rejected is not None
+    margins = (chosen - rejected).tolist()
+    return [
+        {"pair": example.pair.id, "prompt": example.prompt_id, "reward_margin": margin}
+        for example, margin in zip(row, margins, strict=True)
+    ]
 
 
 def _as_pairs(policy: BranchLogps, reference: BranchLogps | None, num_pairs: int) -> PairLogps:

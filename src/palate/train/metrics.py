@@ -51,8 +51,8 @@ class Meter:
             self._sum("rewards_accuracy", right)
         if row.reference is not None:
             # Schulman's k2, (log ratio)^2 / 2 per token, on the data's own completions: never negative, zero
-            # where policy and reference agree. It measures drift on this text; his k3 is less biased for small
-            # drifts and blows up on the rejected side, whose probability falls by whole nats.
+            # where policy and reference agree. It measures drift on this text; his k3 is less biased for
+            # small drifts and blows up on the rejected side, whose probability falls by whole nats.
             gap = (row.reference.per_token_logps_S - row.policy.per_token_logps_S).detach()
             self._sum("kl", gap.square() / 2)
             self._sum("kl_tokens", gap.numel())
