@@ -362,32 +362,17 @@ def _switch_off_dropout(causal_lm: nn.Module) -> None:
 
 
 def _add_lora(causal_lm: Any, options: LoraOptions, seed: int) -> nn.Module:
-    from peft import LoraConfig, TaskType, get_peft_model
+    from peft import get_peft_model
 
-    config = LoraConfig(
-        task_type=TaskType.CAUSAL_LM,
-        r=options.rank,
-        lora_alpha=options.alpha,
-        lora_dropout=options.dropout,
-        target_modules=options.target_modules,
-        exclude_modules=options.exclude_modules,
-        layers_to_transform=options.layers_to_transform,
-        modules_to_save=options.modules_to_save,
-        rank_pattern=options.rank_pattern,
-        alpha_pattern=options.alpha_pattern,
-        use_rslora=options.rslora,
-    )
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         torch.manual_seed(seed)
+        warnings.simplefilter("ignore", FutureWarning)  # peft's own use of a name transformers retires
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore", FutureWarning
-                )  # peft's own use of a name transformers retires
-                model = get_peft_model(causal_lm, config, autocast_adapter_dtype=True)
+            model = get_peft_model(causal_lm, _lora_config(options), autocast_adapter_dtype=True)
+            _refuse_idle_patterns(model, options)
         except (ValueError, re.error) as error:
             linear = (name for name, module in causal_lm.named_modules() if isinstance(module, nn.Linear))
-            names = sorted({name.rpartition(".")[2] for name in linear})
+            names = sorted({name.rpartition(".")[2] for name in linear if ".lora_" not in name})
             raise ModelError(
                 "the adapter does not fit this model",
                 where="model.adapter",
@@ -400,6 +385,32 @@ def _add_lora(causal_lm: Any, options: LoraOptions, seed: int) -> nn.Module:
             parameter.data = parameter.data.float()
     lighten_lora(model)
     return model
+
+
+def _lora_config(options: LoraOptions) -> Any:
+    from peft import LoraConfig, TaskType
+
+    return LoraConfig(
+        task_type=TaskType.CAUSAL_LM,
+        r=options.rank,
+        lora_alpha=options.alpha,
+        lora_dropout=options.dropout,
+        target_modules=options.target_modules,
+        exclude_modules=options.exclude_modules,
+        layers_to_transform=options.layers_to_transform,
+        modules_to_save=options.modules_to_save,
+        rank_pattern=options.rank_pattern,
+        alpha_pattern=options.alpha_pattern,
+        use_rslora=options.rslora,
+    )
+
+
+def _refuse_idle_patterns(model: nn.Module, options: LoraOptions) -> None:
+    adapted = [name.removesuffix(".lora_A") for name, _ in model.named_modules() if name.endswith(".lora_A")]
+    for pattern in {**options.rank_pattern, **options.alpha_pattern}:
+        # As peft reads them: a pattern is the end of a module's path.
+        if not any(re.match(rf"(.*\.)?({pattern})$", name) for name in adapted):
+            raise ValueError(f'the pattern "{pattern}" has no effect: no module with an adapter matches it')
 
 
 def _pad_token_id(tokenizer: Any) -> int:
