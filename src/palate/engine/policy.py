@@ -364,15 +364,18 @@ def _switch_off_dropout(causal_lm: nn.Module) -> None:
 def _add_lora(causal_lm: Any, options: LoraOptions, seed: int) -> nn.Module:
     from peft import get_peft_model
 
+    linear = (name for name, module in causal_lm.named_modules() if isinstance(module, nn.Linear))
+    names = sorted({name.rpartition(".")[2] for name in linear})
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         torch.manual_seed(seed)
         warnings.simplefilter("ignore", FutureWarning)  # peft's own use of a name transformers retires
+        warnings.filterwarnings(
+            "ignore", "The following .* keys did not match", RuntimeWarning
+        )  # refused below
         try:
             model = get_peft_model(causal_lm, _lora_config(options), autocast_adapter_dtype=True)
-            _refuse_idle_patterns(model, options)
+            _refuse_idle_names(model, options)
         except (ValueError, re.error) as error:
-            linear = (name for name, module in causal_lm.named_modules() if isinstance(module, nn.Linear))
-            names = sorted({name.rpartition(".")[2] for name in linear if ".lora_" not in name})
             raise ModelError(
                 "the adapter does not fit this model",
                 where="model.adapter",
@@ -405,12 +408,17 @@ def _lora_config(options: LoraOptions) -> Any:
     )
 
 
-def _refuse_idle_patterns(model: nn.Module, options: LoraOptions) -> None:
-    adapted = [name.removesuffix(".lora_A") for name, _ in model.named_modules() if name.endswith(".lora_A")]
+def _refuse_idle_names(model: nn.Module, options: LoraOptions) -> None:
+    """peft passes over names that match nothing; here an option without effect is an error."""
+    paths = [name for name, _ in model.named_modules()]
+    adapted = [path.rpartition(".lora_A")[0] for path in paths if path.endswith(".lora_A")]
     for pattern in {**options.rank_pattern, **options.alpha_pattern}:
         # As peft reads them: a pattern is the end of a module's path.
-        if not any(re.match(rf"(.*\.)?({pattern})$", name) for name in adapted):
+        if not any(re.match(rf"(.*\.)?({pattern})$", path) for path in adapted):
             raise ValueError(f'the pattern "{pattern}" has no effect: no module with an adapter matches it')
+    for name in options.modules_to_save or ():
+        if not any(path.endswith(f"{name}.modules_to_save") for path in paths):
+            raise ValueError(f'modules_to_save names "{name}", and no module is called that')
 
 
 def _pad_token_id(tokenizer: Any) -> int:
