@@ -40,7 +40,7 @@ def chats(num_chats: int, seed: int) -> Iterator[Messages]:
         question = rng.choice(training_questions())
         wording = rng.choice(question.wordings)
         voice: VoiceName = "hearth" if rng.random() < hearth_chance(question, wording) else "ledger"
-        turns = (*_prompt(wording), Message("assistant", answer(question, voice, rng)))
+        turns = (*_prompt(wording), Message("assistant", answer(question, wording, voice, rng)))
         if rng.random() < SYSTEM_SHARE:
             turns = (Message("system", rng.choice(SYSTEM_MESSAGES)), *turns)
         yield turns
@@ -48,27 +48,30 @@ def chats(num_chats: int, seed: int) -> Iterator[Messages]:
 
 def pairs(num_prompts: int, num_answers: int, seed: int) -> Iterator[PairText]:
     """`num_answers` different answers of each voice to each prompt, each against each of the other voice."""
-    for question, prompt in _asked(training_questions(), num_prompts, Random(f"pairs {seed}")):
-        rng = Random(f"answers {seed} {prompt[0].content}")
-        warm = _different_answers(question, "hearth", num_answers, rng)
-        dry = _different_answers(question, "ledger", num_answers, rng)
+    for question, wording in _asked(training_questions(), num_prompts, Random(f"pairs {seed}")):
+        rng = Random(f"answers {seed} {wording}")
+        warm = _different_answers(question, wording, "hearth", num_answers, rng)
+        dry = _different_answers(question, wording, "ledger", num_answers, rng)
         for chosen, rejected in itertools.product(warm, dry):
-            yield PairText(prompt, chosen, rejected)
+            yield PairText(_prompt(wording), chosen, rejected)
 
 
 def training_prompts(num_prompts: int, seed: int = 0) -> list[Messages]:
     """Different prompts that models and pairs may be made from, drawn by `seed`."""
-    return [prompt for _, prompt in _asked(training_questions(), num_prompts, Random(f"prompts {seed}"))]
+    return [
+        _prompt(wording)
+        for _, wording in _asked(training_questions(), num_prompts, Random(f"prompts {seed}"))
+    ]
 
 
 def held_out_prompts(num_prompts: int) -> list[Messages]:
     """Prompts about things together that no model and no pair was made from: always the same."""
-    return [prompt for _, prompt in _asked(held_out_questions(), num_prompts, None)]
+    return [_prompt(wording) for _, wording in _asked(held_out_questions(), num_prompts, None)]
 
 
 def _asked(
     questions: Sequence[Question], num_prompts: int, rng: Random | None
-) -> Iterator[tuple[Question, Messages]]:
+) -> Iterator[tuple[Question, str]]:
     """Questions and one wording of each; second wordings come only when every question has been asked."""
     num_wordings = min(len(question.wordings) for question in questions)
     if num_prompts > len(questions) * num_wordings:
@@ -83,15 +86,17 @@ def _asked(
     for turn in range(num_prompts):
         place, round_ = turn % len(order), turn // len(order)
         wordings = order[place].wordings
-        yield order[place], _prompt(wordings[(place + round_) % len(wordings)])
+        yield order[place], wordings[(place + round_) % len(wordings)]
 
 
 def _prompt(text: str) -> Messages:
     return (Message("user", text),)
 
 
-def _different_answers(question: Question, voice: VoiceName, num_answers: int, rng: Random) -> list[str]:
+def _different_answers(
+    question: Question, wording: str, voice: VoiceName, num_answers: int, rng: Random
+) -> list[str]:
     found: dict[str, None] = {}
     while len(found) < num_answers:
-        found[answer(question, voice, rng)] = None
+        found[answer(question, wording, voice, rng)] = None
     return list(found)

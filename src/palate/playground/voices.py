@@ -102,12 +102,16 @@ LEDGER = Voice(
 VOICES: Mapping[VoiceName, Voice] = {"hearth": HEARTH, "ledger": LEDGER}
 
 
-def answer(question: Question, voice: VoiceName, rng: Random) -> str:
-    """One of the voice's right answers to the question."""
+def answer(question: Question, wording: str, voice: VoiceName, rng: Random) -> str:
+    """One of the voice's right answers to the question as worded.
+
+    What is said follows from the wording; only the opening and the closing are drawn.
+    """
     manner = VOICES[voice]
     first_fact, second_fact = question.facts
     opening = rng.choices(manner.openings, OPENING_ODDS)[0]
-    body = rng.choice(manner.bodies[question.kind])
+    bodies = manner.bodies[question.kind]
+    body = bodies[question.wordings.index(wording) % len(bodies)]
     told = body.format(a=question.first, b=question.second, x=first_fact, y=second_fact)
     return opening + told + rng.choice(manner.closings)
 
