@@ -10,4 +10,5 @@ __all__ = ["palate_home"]
 
 def palate_home() -> Path:
     """The folder `PALATE_HOME` names, or `~/.cache/palate`."""
-    return Path(os.environ.get("PALATE_HOME") or Path.home() / ".cache" / "palate")
+    named = os.environ.get("PALATE_HOME")
+    return Path(named).expanduser() if named else Path.home() / ".cache" / "palate"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import cyclopts
 from cyclopts import Parameter
 from rich.console import Console
+from rich.text import Text
 
 from palate import __version__
-from palate.cli.console import ConsoleWatcher, error_console
+from palate.cli.console import ConsoleWatcher, error_console, print_json
 from palate.cli.data import data_app
 from palate.errors import PalateError
 
@@ -22,6 +22,8 @@ app = cyclopts.App(
     name="palate",
     help="Give a language model your taste: preference pairs in, an aligned model and the evidence out.",
     version=__version__,
+    error_formatter=lambda error: Text(str(error), style="red"),
+    suppress_keyboard_interrupt=False,
 )
 app.command(data_app)
 
@@ -47,7 +49,7 @@ def demo(*, output: str = "runs/demo", seed: int = 0, as_json: AsJson = False) -
 
     result = run_demo(output, seed=seed, watcher=ConsoleWatcher())
     if as_json:
-        _print_json(result.summary)
+        print_json(result.summary)
         return
     console = _console()
     render_comparison(result.comparison, console)
@@ -77,7 +79,7 @@ def run(recipe: Path, *overrides: Overrides, as_json: AsJson = False) -> None:
     loaded = load_recipe(recipe, overrides)
     summary = run_recipe(loaded, ConsoleWatcher())
     if as_json:
-        _print_json(summary)
+        print_json(summary)
         return
     folder = RunFolder(loaded.output)
     if folder.has("evaluation/comparison.json"):
@@ -102,7 +104,7 @@ def train(recipe: Path, *overrides: Overrides, as_json: AsJson = False) -> None:
     loaded = load_recipe(recipe, overrides)
     summary = train_stage(loaded, ConsoleWatcher())
     if as_json:
-        _print_json(summary)
+        print_json(summary)
         return
     render_summary(summary, _console())
     _console().print(f"\nNext: palate compare {loaded.output}")
@@ -158,13 +160,13 @@ def compare(
     changes = {name: value for name, value in given.items() if value is not None}
     comparison = compare_command(a, b, changes, output, ConsoleWatcher())
     if as_json:
-        _print_json(comparison)
+        print_json(comparison)
     else:
         render_comparison(comparison, _console())
 
 
 @app.command
-def report(run: Path) -> None:
+def report(run: Path, *, as_json: AsJson = False) -> None:
     """Write a run's report.html: one file, no network.
 
     Parameters
@@ -174,7 +176,11 @@ def report(run: Path) -> None:
     """
     from palate.pipeline import report_stage
 
-    _console().print(str(report_stage(run)), markup=False)
+    page = report_stage(run)
+    if as_json:
+        print_json({"report": str(page)})
+    else:
+        _console().print(str(page), markup=False, soft_wrap=True)
 
 
 def main(tokens: list[str] | None = None) -> None:
@@ -188,7 +194,7 @@ def main(tokens: list[str] | None = None) -> None:
         error_console().print(str(error), style="red", markup=False)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        error_console().print("stopped")
+        error_console().print("stopped; finished stages are kept, and the same command again does the rest")
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
@@ -196,7 +202,3 @@ def main(tokens: list[str] | None = None) -> None:
 
 def _console() -> Console:
     return Console(highlight=False)
-
-
-def _print_json(content: Any) -> None:
-    sys.stdout.write(json.dumps(content, ensure_ascii=False, indent=2) + "\n")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from palate.watcher import Watcher
 
-__all__ = ["ConsoleWatcher", "error_console"]
+__all__ = ["ConsoleWatcher", "error_console", "print_json"]
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -18,6 +20,14 @@ _SECONDS_BETWEEN_LINES = 10.0
 def error_console() -> Console:
     """Progress and notes go to standard error, so that standard output is the result alone."""
     return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+
+def print_json(content: Any) -> None:
+    """The result for machines, alone on standard output."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "")
+    # Where the stream cannot take every character, an escape says the same and a "?" would not.
+    text = json.dumps(content, ensure_ascii=encoding != "utf8", indent=2)
+    sys.stdout.write(text + "\n")
 
 
 class ConsoleWatcher(Watcher):

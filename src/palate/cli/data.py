@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import Annotated, Any
 
 import cyclopts
@@ -11,6 +9,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
+from palate.cli.console import print_json
 from palate.data import LAYOUTS, inspect_source
 from palate.data.excerpts import excerpt
 from palate.errors import DataError, did_you_mean
@@ -50,8 +49,7 @@ def inspect(
     """
     found = inspect_source(_options(file, layout, support_ratio, limit))
     if as_json:
-        json.dump(found, sys.stdout, ensure_ascii=False, indent=2)
-        sys.stdout.write("\n")
+        print_json(found)
     else:
         _show(file, found)
 
