@@ -118,6 +118,8 @@ class Renderer:
         for number, message in enumerate(completion):
             if message.role != "assistant":
                 continue
+            if not message.content.strip():
+                raise UnusableRow("the answer is empty")
             before = (*prompt, *completion[:number])
             if number:  # turns of others stand between this answer and the last
                 opening = self._text(before, generation=True)
