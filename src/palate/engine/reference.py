@@ -177,7 +177,7 @@ def weights_hash(folder: Path, home: Path | None = None) -> str:
     """
     memory_file = (home or palate_home()) / "weights.json"
     memory: dict[str, str] = {}
-    with suppress(OSError, ValueError):  # only a memory: without it the hash is taken again
+    with suppress(OSError, ValueError, TypeError):  # only a memory: without it the hash is taken again
         memory = dict(json.loads(memory_file.read_text()))
     total = hashlib.sha256()
     for file in sorted([*folder.glob("*.safetensors"), folder / "config.json"]):
