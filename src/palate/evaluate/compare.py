@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from palate.engine import Renderer, Sampling, generate, load_trained
+from palate.errors import DataError
 from palate.evaluate.statistics import Outcome, win_rate
 from palate.judge import Score, Scorer, load_scorer, preferred_of, score_answer
 from palate.recipe import CompareOptions, ModelOptions
@@ -24,12 +25,13 @@ class Contestant:
     """A model to be asked.
 
     `name` is what people read; `source` a Hub name, a model folder or an adapter's folder; `folder` where the
-    base lies, for a name that neither the Hub nor the file system knows.
+    base lies, for a name that neither the Hub nor the file system knows; `template` what it is asked in.
     """
 
     name: str
     source: str
     folder: Path | None = None
+    template: str = "tokenizer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +47,25 @@ def compare_models(
     options: CompareOptions,
     *,
     model: ModelOptions,
-    template: str = "tokenizer",
     seed: int = 0,
     watcher: Watcher | None = None,
 ) -> dict[str, Any]:
     """Ask both, judge every pair of answers, and count.
 
     Of `model` the device, dtype and attention are used. Returns what `evaluation/comparison.json` holds.
+
+    Raises:
+        CallError: there are no prompts, or no such judge; said before any model is loaded.
     """
+    if not prompts:
+        raise DataError(
+            "there are no prompts to compare on", where="compare", next="name a file: compare.prompts=FILE"
+        )
     watcher = watcher or Watcher()
     scorer = load_scorer(options.judge) if options.judge is not None else None
     asked = [prompt for prompt in prompts[: options.num_prompts] for _ in range(options.samples_per_prompt)]
-    answers_base = _judged(_ask(base, asked, options, model, template, seed, watcher), scorer)
-    answers_tuned = _judged(_ask(tuned, asked, options, model, template, seed, watcher), scorer)
+    answers_base = _judged(_ask(base, asked, options, model, seed, watcher), scorer)
+    answers_tuned = _judged(_ask(tuned, asked, options, model, seed, watcher), scorer)
     outcomes = [_outcome(a, b) for a, b in zip(answers_base, answers_tuned, strict=True)]
     prompt_ids = [content_id(prompt) for prompt in asked]
     return {
@@ -65,9 +73,10 @@ def compare_models(
         "tuned": tuned.name,
         "judge": options.judge,
         "temperature": options.temperature,
+        "options": options.model_dump(),
         "num_prompts": len(asked) // options.samples_per_prompt,
         "samples": _samples(answers_base, answers_tuned, outcomes, options.samples_per_prompt),
-        "win_rate": asdict(win_rate(outcomes, prompt_ids)) if scorer is not None and outcomes else None,
+        "win_rate": asdict(win_rate(outcomes, prompt_ids)) if scorer is not None else None,
         "figures": {"base": _figures(answers_base), "tuned": _figures(answers_tuned)},
         "held_out": None,
     }
@@ -97,13 +106,12 @@ def _ask(
     prompts: Sequence[Messages],
     options: CompareOptions,
     model: ModelOptions,
-    template: str,
     seed: int,
     watcher: Watcher,
 ) -> list[Answer]:
     """Load, ask, let go: only one of the two is in memory at a time."""
     policy = load_trained(contestant.source, model, folder=contestant.folder)
-    renderer = Renderer(policy.tokenizer, template, policy.stop_ids())
+    renderer = Renderer(policy.tokenizer, contestant.template, policy.stop_ids())
     sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p, seed)
     watcher.begin(f"answers of {contestant.name}", len(prompts))
     try:

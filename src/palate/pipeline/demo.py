@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,9 +14,9 @@ from palate.engine import Renderer, Sampling, load_trained
 from palate.errors import RecipeError
 from palate.generate import sample_candidates
 from palate.judge import JudgedPairs, load_scorer, pairs_from_scores
-from palate.pipeline.stages import base_folder, compare_stage, report_stage, train_stage
+from palate.pipeline.stages import PLAYGROUND, base_folder, compare_stage, report_stage, train_stage
 from palate.playground import held_out_prompts, training_prompts
-from palate.recipe import Recipe, parse_recipe
+from palate.recipe import Recipe, load_recipe, parse_recipe
 from palate.records import Answer
 from palate.train import RunFolder
 from palate.watcher import Watcher
@@ -53,6 +54,7 @@ def run_demo(output: str = "runs/demo", *, seed: int = 0, watcher: Watcher | Non
     judged = pairs_from_scores(answers, load_scorer(_JUDGE), _JUDGE)
     watcher.note(_account_of(judged))
     write_pairs_jsonl(judged.pairs, Path(recipe.data.train.source))
+    _write_held_out(recipe)
     watcher.note("3. Train: direct preference optimisation of a small adapter")
     summary = train_stage(recipe, watcher)
     watcher.note("4. Compare: base and tuned answer prompts that neither has seen")
@@ -69,6 +71,7 @@ def _recipe(output: str, seed: int) -> Recipe:
     overrides = [
         f"output={output}",
         f"data.train.source={Path(output) / 'data' / 'pairs.jsonl'}",
+        f"compare.prompts={Path(output) / 'data' / 'held_out.jsonl'}",
         f"seed={seed}",
     ]
     return parse_recipe(text, overrides, where="the demo's recipe")
@@ -78,13 +81,33 @@ def _clear(folder: Path) -> None:
     """Make room for this demo. Only what an earlier demo left is removed."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
-    if not (folder / "data" / "pairs.jsonl").is_file():
+    if not _is_demo(folder):
         raise RecipeError(
             "this folder holds something else than a demo",
             where=f"output = {folder}",
             next="name another folder: palate demo --output FOLDER",
         )
     shutil.rmtree(folder)
+
+
+def _is_demo(folder: Path) -> bool:
+    """Whether an earlier demo lies here, finished or stopped halfway."""
+    try:
+        recipe = load_recipe(folder / "recipe.yaml")
+    except RecipeError:
+        return False
+    made = folder / "data" / "pairs.jsonl"
+    return recipe.model.base == PLAYGROUND and Path(recipe.data.train.source).resolve() == made.resolve()
+
+
+def _write_held_out(recipe: Recipe) -> None:
+    """The prompts of the comparison, as a file, so that the run's recipe says all that it does."""
+    assert recipe.compare is not None and recipe.compare.prompts is not None
+    rows = [
+        json.dumps({"prompt": [message.as_dict() for message in prompt]}, ensure_ascii=False) + "\n"
+        for prompt in held_out_prompts(recipe.compare.num_prompts)
+    ]
+    Path(recipe.compare.prompts).write_text("".join(rows), encoding="utf-8")
 
 
 def _generate(recipe: Recipe, watcher: Watcher) -> list[Answer]:

@@ -12,12 +12,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from palate.data import PairSet, read_pairs, read_prompts, split_by_prompt
-from palate.errors import DataError, RecipeError
+from palate.data import PairSet, read_pairs, read_prompts
+from palate.errors import RecipeError
 from palate.evaluate import Contestant, compare_models, held_out_accuracy
+from palate.judge import load_scorer
 from palate.playground import held_out_prompts, model_folder, write_pairs
 from palate.recipe import CompareOptions, ModelOptions, Recipe, SourceOptions, load_recipe
-from palate.records import Messages
+from palate.records import Messages, as_messages
 from palate.report import build_report
 from palate.train import RunFolder, train
 from palate.watcher import Watcher
@@ -29,11 +30,15 @@ PLAYGROUND = "playground"
 
 def run_recipe(recipe: Recipe, watcher: Watcher | None = None) -> dict[str, Any]:
     """Every stage the recipe has; those that are done already are left alone. Returns the run's summary."""
+    watcher = watcher or Watcher()
+    if recipe.compare is not None:
+        _check(recipe.compare)
     summary = train_stage(recipe, watcher)
     folder = RunFolder(recipe.output)
-    if recipe.compare is not None and not folder.has("evaluation/comparison.json"):
-        compare_stage(recipe, recipe.compare, watcher)
-    report_stage(folder.path)
+    if recipe.compare is not None:
+        _compare_if_due(recipe, recipe.compare, folder, watcher)
+    if not _is_newer(folder.path / "report.html", folder.path / "evaluation/comparison.json"):
+        watcher.note(f"report: {report_stage(folder.path)}")
     return summary
 
 
@@ -43,7 +48,7 @@ def train_stage(recipe: Recipe, watcher: Watcher | None = None) -> dict[str, Any
     folder = RunFolder(recipe.output)
     folder.begin(recipe)
     if folder.is_done():
-        watcher.note(f"{folder.path} is trained already; nothing to do")
+        watcher.note(f"{folder.path} is trained already")
         return folder.read("summary.json")
     train_pairs = _read(recipe.data.train, recipe.data.system)
     eval_pairs = _read(recipe.data.eval, recipe.data.system) if recipe.data.eval is not None else None
@@ -56,12 +61,11 @@ def compare_stage(recipe: Recipe, options: CompareOptions, watcher: Watcher | No
     watcher = watcher or Watcher()
     folder = RunFolder(recipe.output)
     comparison = compare_models(
-        Contestant("base", recipe.model.base, base_folder(recipe, watcher)),
-        Contestant("tuned", str(folder.trained)),
+        Contestant("base", recipe.model.base, base_folder(recipe, watcher), recipe.data.template),
+        Contestant("tuned", str(folder.trained), template=recipe.data.template),
         _prompts(recipe, options),
         options,
         model=recipe.model,
-        template=recipe.data.template,
         seed=recipe.seed,
         watcher=watcher,
     )
@@ -80,6 +84,12 @@ def compare_command(
     `changes` are compare options laid over the run's own, or over the defaults.
     """
     if b is None:
+        if output is not None:
+            raise RecipeError(
+                "--output has no effect with one run: its comparison goes into the run folder",
+                where="palate compare RUN",
+                next="drop --output",
+            )
         recipe = load_recipe(_run_recipe_file(a), [f"output={a}"])
         own = (recipe.compare or CompareOptions()).model_dump()
         comparison = compare_stage(recipe, _compare_options(own | dict(changes)), watcher)
@@ -128,8 +138,9 @@ def _contestant(name: str, watcher: Watcher | None) -> Contestant:
     """A model by any of its names."""
     if name == PLAYGROUND:
         return Contestant(name, name, playground_folder(watcher))
-    if RunFolder(name).recipe_file.is_file():
-        return Contestant(name, str(RunFolder(name).trained))
+    run = RunFolder(name)
+    if run.recipe_file.is_file():
+        return Contestant(name, str(run.trained), template=load_recipe(run.recipe_file).data.template)
     return Contestant(name, name)
 
 
@@ -169,26 +180,40 @@ def _read(source: SourceOptions, system: str | None) -> PairSet:
     return dataclasses.replace(read_pairs(local, system=system), source=PLAYGROUND)
 
 
+def _check(options: CompareOptions) -> None:
+    """What can be found wrong with a comparison before hours of training."""
+    if options.judge is not None:
+        load_scorer(options.judge)
+    if options.prompts is not None:
+        read_prompts(options.prompts)
+
+
+def _compare_if_due(recipe: Recipe, options: CompareOptions, folder: RunFolder, watcher: Watcher) -> None:
+    """Compare, unless that was done with these options."""
+    done = "evaluation/comparison.json"
+    if folder.has(done) and folder.read(done).get("options") == options.model_dump():
+        watcher.note(f"{folder.path} is compared already")
+    elif _prompts(recipe, options):
+        compare_stage(recipe, options, watcher)
+    else:
+        watcher.note("not compared: no prompts were held out; compare.prompts=FILE names some")
+
+
+def _is_newer(file: Path, *inputs: Path) -> bool:
+    """Whether a file was made after those it is made from, as far as they are there."""
+    if not file.is_file():
+        return False
+    return all(file.stat().st_mtime_ns >= i.stat().st_mtime_ns for i in inputs if i.is_file())
+
+
 def _prompts(recipe: Recipe, options: CompareOptions) -> Sequence[Messages]:
-    """Prompts the run never trained on."""
+    """Prompts the run never trained on: a file's, the playground's, or those the run held out."""
     if options.prompts is not None:
         return read_prompts(options.prompts, system=recipe.data.system)[0]
     if recipe.data.train.source == PLAYGROUND:
         return held_out_prompts(options.num_prompts)
-    if recipe.data.eval is not None:
-        pairs = _read(recipe.data.eval, recipe.data.system).pairs
-    else:
-        pairs = split_by_prompt(
-            _read(recipe.data.train, recipe.data.system).pairs, recipe.data.eval_fraction
-        )[1]
-    prompts = list(dict.fromkeys(pair.prompt for pair in pairs))
-    if not prompts:
-        raise DataError(
-            "there are no held-out prompts to compare on",
-            where="data.eval_fraction",
-            next="hold some out, name data.eval, or name a file of prompts: compare.prompts=FILE",
-        )
-    return prompts
+    held_out = RunFolder(recipe.output).read("evaluation/prompts.json")["prompts"]
+    return [as_messages(prompt) for prompt in held_out]
 
 
 def _account_of(pairs: PairSet) -> str:

@@ -26,13 +26,14 @@ class BatchPlan:
     """All optimizer steps of a run.
 
     pool: the examples it visits at all. num_steps: optimizer steps. steps_per_epoch: steps in one pass over
-    the pool.
+    the pool. num_examples: all that there are, visited or not.
     """
 
     pool: Sequence[Example]
     batch_size: int
     num_steps: int
     steps_per_epoch: int
+    num_examples: int
     group_by_prompt: bool
     seed: int
 
@@ -43,8 +44,9 @@ class BatchPlan:
         return [self.pool[i] for i in order[place * self.batch_size : (place + 1) * self.batch_size]]
 
     def epoch_of(self, num_steps_done: int) -> float:
-        """Passes over the pool after so many steps."""
-        return num_steps_done / self.steps_per_epoch
+        """Passes over all examples after so many steps."""
+        passes = num_steps_done / self.steps_per_epoch
+        return passes * len(self.pool) / self.num_examples
 
     def _order(self, epoch: int) -> np.ndarray:
         rng = np.random.default_rng((self.seed, epoch))
@@ -69,7 +71,15 @@ def plan_batches(examples: Sequence[Example], options: TrainOptions, seed: int) 
     if num_steps < steps_per_epoch:
         pool = _visited(pool, num_steps * options.batch_size, options.group_by_prompt)
         steps_per_epoch = num_steps
-    return BatchPlan(pool, options.batch_size, num_steps, steps_per_epoch, options.group_by_prompt, seed)
+    return BatchPlan(
+        pool=pool,
+        batch_size=options.batch_size,
+        num_steps=num_steps,
+        steps_per_epoch=steps_per_epoch,
+        num_examples=len(examples),
+        group_by_prompt=options.group_by_prompt,
+        seed=seed,
+    )
 
 
 def _visited(pool: list[Example], num_examples: int, group_by_prompt: bool) -> list[Example]:

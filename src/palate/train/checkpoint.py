@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from palate.engine import Policy
 from palate.errors import ArtifactError
@@ -40,13 +41,9 @@ def save_checkpoint(policy: Policy, checkpoints: Path, step: int) -> Path:
         _flush(temporary)
         temporary.rename(final)
         _flush_folder(checkpoints)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise ArtifactError(
-            f"the checkpoint could not be written: {error}",
-            where=str(final),
-            next="free some space; earlier checkpoints are whole",
-        ) from None
+        raise _unwritten(final, error) from None
     return final
 
 
@@ -54,14 +51,18 @@ def publish_best(checkpoints: Path, step: int, target: Path) -> None:
     """Copy a checkpoint's weights to where the run's result is looked for."""
     temporary = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    shutil.copytree(
-        checkpoint_folder(checkpoints, step), temporary, ignore=shutil.ignore_patterns("manifest.json")
-    )
-    _flush(temporary)
-    if target.exists():
-        shutil.rmtree(target)
-    temporary.rename(target)
-    _flush_folder(target.parent)
+    try:
+        shutil.copytree(
+            checkpoint_folder(checkpoints, step), temporary, ignore=shutil.ignore_patterns("manifest.json")
+        )
+        _flush(temporary)
+        if target.exists():
+            shutil.rmtree(target)
+        temporary.rename(target)
+        _flush_folder(target.parent)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise _unwritten(target, error) from None
 
 
 def prune_checkpoints(checkpoints: Path, keep: int, best_step: int | None) -> None:
@@ -70,6 +71,14 @@ def prune_checkpoints(checkpoints: Path, keep: int, best_step: int | None) -> No
     for step in steps[:-keep]:
         if step != best_step:
             shutil.rmtree(checkpoint_folder(checkpoints, step))
+
+
+def _unwritten(folder: Path, error: Exception) -> ArtifactError:
+    return ArtifactError(
+        f"the weights could not be written: {error}",
+        where=str(folder),
+        next="free some space; checkpoints that stand there already are whole",
+    )
 
 
 def _write_weights(policy: Policy, folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,6 +43,11 @@ class ExampleSet:
 
     def __len__(self) -> int:
         return len(self.examples)
+
+    def set_aside_prompts(self, prompt_ids: Collection[str], reason: str) -> None:
+        """Set aside the examples of these prompts."""
+        self.set_aside += [_aside(e.pair, reason) for e in self.examples if e.prompt_id in prompt_ids]
+        self.examples = [e for e in self.examples if e.prompt_id not in prompt_ids]
 
 
 def encode_pairs(pairs: Iterable[Pair], renderer: Renderer, options: DataOptions) -> ExampleSet:

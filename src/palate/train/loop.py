@@ -72,15 +72,16 @@ def run_steps(trainer: Trainer) -> None:
         batch = plan.batch(step)
         meter = Meter(trainer.objective_options.reward_scale)
         denominator = _denominator(trainer, batch)
-        for row in _rows(trainer, batch):
-            computed = compute_pairs(trainer, row, with_rejected=trainer.objective_options.needs_rejected)
+        with_rejected = trainer.objective_options.needs_rejected
+        for row in _rows(trainer, batch, with_rejected=with_rejected):
+            computed = compute_pairs(trainer, row, with_rejected=with_rejected)
             losses_B = trainer.objective(computed.pairs)
             (losses_B.sum() / denominator).backward()
             meter.add(computed, losses_B)
         learning_rate = _set_learning_rate(trainer, step)
         grad_norm = _clip_gradients(trainer)
         figures = meter.figures(trainer.objective_options.normalise_by)
-        _refuse_non_finite(step + 1, figures["loss"], grad_norm, trainer)
+        _refuse_non_finite(trainer, step + 1, {"loss": figures["loss"], "gradient norm": grad_norm})
         trainer.optimizer.step()
         trainer.optimizer.zero_grad(set_to_none=True)
         figures |= {"grad_norm": grad_norm, "learning_rate": learning_rate}
@@ -108,14 +109,15 @@ def evaluate(trainer: Trainer, step: int) -> dict[str, Any] | None:
     meter = Meter(trainer.objective_options.reward_scale)
     margins: list[dict[str, Any]] = []
     with trainer.policy.evaluating():
-        for row in _rows(trainer, trainer.eval_examples):
+        for row in _rows(trainer, trainer.eval_examples, with_rejected=True):
             # Both sides, always: whether a model tells them apart is worth knowing in any case.
             computed = compute_pairs(trainer, row, with_rejected=True)
             meter.add(computed, trainer.objective(computed.pairs))
             margins += _margins(trainer, row, computed)
     figures = meter.figures(trainer.objective_options.normalise_by)
+    _refuse_non_finite(trainer, step, {"loss on held-out pairs": figures["loss"]})
     trainer.folder.log({"step": step, "epoch": trainer.plan.epoch_of(step), "split": "eval", **figures})
-    value = figures[trainer.options.best_metric] * (1 if trainer.options.best_metric == "loss" else -1)
+    value = _to_minimise(trainer.options.best_metric, figures)
     if value < trainer.best.value or trainer.best.step is None:
         trainer.best.step, trainer.best.value, trainer.best.figures = step, value, figures
         trainer.folder.write("evaluation/held_out.json", {"step": step, "pairs": margins})
@@ -148,8 +150,8 @@ def _as_pairs(policy: BranchLogps, reference: BranchLogps | None, num_pairs: int
     )
 
 
-def _rows(trainer: Trainer, examples: Sequence[Example]) -> list[list[Example]]:
-    units = [(example.chosen, example.rejected) for example in examples]
+def _rows(trainer: Trainer, examples: Sequence[Example], *, with_rejected: bool) -> list[list[Example]]:
+    units = [(e.chosen, e.rejected) if with_rejected else (e.chosen,) for e in examples]
     rows = cut_into_rows(units, trainer.row_cost, share=trainer.layout == "tree")
     return [[examples[i] for i in row] for row in rows]
 
@@ -175,12 +177,19 @@ def _clip_gradients(trainer: Trainer) -> float:
     return float(norm)
 
 
-def _refuse_non_finite(step: int, loss: float, grad_norm: float, trainer: Trainer) -> None:
-    if math.isfinite(loss) and math.isfinite(grad_norm):
+def _to_minimise(metric: str, figures: dict[str, Any]) -> float:
+    value = figures[metric]
+    if value is None:  # not finite: no step is worse
+        return math.inf
+    return float(value if metric == "loss" else -value)
+
+
+def _refuse_non_finite(trainer: Trainer, step: int, figures: dict[str, float]) -> None:
+    strange = [f"the {name} is {value}" for name, value in figures.items() if not math.isfinite(value)]
+    if not strange:
         return
-    what = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradient norm is {grad_norm}"
     raise TrainingError(
-        f"{what} at step {step}; stopped before the weights were touched",
+        f"{strange[0]} at step {step}; stopped, and nothing of it was kept",
         where=str(trainer.folder.path),
         why="numbers overflowed, most often from too high a learning rate or from float16",
         next=f"lower train.learning_rate (now {trainer.options.learning_rate:g}), or set model.dtype=float32",

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +65,7 @@ class RunFolder:
         Raises:
             RecipeError: another run lives here already.
         """
-        if self.recipe_file.exists():
+        if self.recipe_file.is_file():
             other = load_recipe(self.recipe_file)
             differing = [
                 name
@@ -114,18 +116,36 @@ class RunFolder:
     def write(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file whole."""
         file = self.path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_name(f".{file.name}.tmp")
-        # Not-a-number has no place in JSON; readers in other languages would refuse the whole file.
+        # Not-a-number has no place in JSON; readers in other languages would refuse the whole file. Half an
+        # emoji is text to a model, and not to a file.
         text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
-        temporary.replace(file)
+        with _writing(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(text.encode("utf-8", "backslashreplace") + b"\n")
+            temporary.replace(file)
 
-    def forget_metrics(self) -> None:
-        """Start the metrics anew."""
-        (self.path / "metrics.jsonl").unlink(missing_ok=True)
+    def clear(self) -> None:
+        """Remove what an earlier attempt at this run left; whatever else lies here stays."""
+        for folder in (self.adapter, self.model, self.checkpoints, self.path / "evaluation"):
+            shutil.rmtree(folder, ignore_errors=True)
+        for name in ("metrics.jsonl", "summary.json", "report.html"):
+            (self.path / name).unlink(missing_ok=True)
 
     def log(self, metrics: Mapping[str, Any]) -> None:
         """Append one line to metrics.jsonl, at once."""
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        path = self.path / "metrics.jsonl"
+        with _writing(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(metrics, allow_nan=False) + "\n")
+
+
+@contextmanager
+def _writing(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ArtifactError(
+            f"the file cannot be written: {error.strerror or error}",
+            where=str(file),
+            next="free some space, or make the folder writable, and run again",
+        ) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -54,6 +53,7 @@ def train(
     policy = load_policy(recipe.model, seed=recipe.seed, folder=base_folder)
     renderer = Renderer(policy.tokenizer, recipe.data.template, policy.stop_ids())
     train_set, eval_set = _encode(recipe, train_pairs, eval_pairs, renderer)
+    folder.clear()
     _write_data_account(folder, train_pairs, eval_pairs, train_set, eval_set)
     plan = plan_batches(train_set.examples, recipe.train, recipe.seed)
     cost = row_cost(policy, recipe.train)
@@ -65,8 +65,6 @@ def train(
         reference = _fill_reference(policy, plan, eval_set.examples, cost, proof, watcher)
         reference_seconds = time.perf_counter() - filling
     _write_origins(recipe, policy, folder, train_pairs, eval_pairs)
-    folder.forget_metrics()
-    shutil.rmtree(folder.checkpoints, ignore_errors=True)
     trainer = Trainer(
         policy=policy,
         reference=reference,
@@ -108,16 +106,24 @@ def _encode(
         to_train, to_eval = train_pairs.pairs, eval_pairs.pairs
     train_set = encode_pairs(to_train, renderer, recipe.data)
     eval_set = encode_pairs(to_eval, renderer, recipe.data)
-    if not train_set.examples:
-        reasons = Counter(aside.reason for aside in (*train_pairs.set_aside, *train_set.set_aside))
-        why = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
-        raise DataError(
-            "no pair is left to train on",
-            where=train_pairs.source,
-            why=why or "the source has no rows",
-            next="palate data inspect shows each row that was set aside, and why",
-        )
+    _refuse_none_left(train_pairs, train_set, "train")
+    if eval_pairs is not None:
+        trained_on = {example.prompt_id for example in train_set.examples}
+        eval_set.set_aside_prompts(trained_on, "not held out: its prompt is trained on")
+        _refuse_none_left(eval_pairs, eval_set, "evaluate")
     return train_set, eval_set
+
+
+def _refuse_none_left(pairs: PairSet, encoded: ExampleSet, use: str) -> None:
+    if encoded.examples:
+        return
+    reasons = Counter(aside.reason for aside in (*pairs.set_aside, *encoded.set_aside))
+    raise DataError(
+        f"no pair is left to {use} on",
+        where=pairs.source,
+        why="; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3)),
+        next="palate data inspect shows the rows; data.max_length bounds how long one may be",
+    )
 
 
 def _prove(policy: Policy, plan: BatchPlan, cost: RowCost, recipe: Recipe) -> LayoutProof:
@@ -197,6 +203,10 @@ def _write_data_account(
     account = _account(train_pairs, train_set, (*train_pairs.set_aside, *also))
     account["num_kept"] = account["num_rows"] - account["num_set_aside"]
     folder.write("data.json", {"train": account, "eval": held_out})
+    # What the models are compared on: kept here, for the data may have changed or moved by then.
+    prompts = dict.fromkeys(example.pair.prompt for example in eval_set.examples)
+    as_dicts = [[message.as_dict() for message in prompt] for prompt in prompts]
+    folder.write("evaluation/prompts.json", {"prompts": as_dicts})
 
 
 def _account(pairs: PairSet, encoded: ExampleSet, set_aside: Sequence[SetAside]) -> dict[str, Any]:
