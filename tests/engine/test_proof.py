@@ -69,9 +69,13 @@ def test_a_recurrent_model_falls_back_and_says_so(name: str, kind: str) -> None:
     """Even on a single branch, where the tree would agree by luck."""
     attention = "sdpa" if name == "qwen3_next" else "eager"
     model = tiny_model(tiny_config(name, **RECURRENT[name]), attention)
-    policy = tiny_policy(model, attention=attention)
+    adapter = LoraOptions(rank=2)
+    policy = tiny_policy(model, adapter, attention=attention)
+    assert adapter == LoraOptions(rank=2), "peft changed the recipe"
     proof = prove_layout(policy, tiny_branches(kind))
     assert proof.layout == "padded"
+    branch_logps(policy, tiny_branches(kind), proof.layout).sums().sum().backward()
+    assert any(p.grad is not None and p.grad.norm() > 0 for p in policy.trainable_parameters())
     assert proof.note.startswith("this model cannot use the tree")
     assert "state" in proof.note
     assert_right(policy, proof)

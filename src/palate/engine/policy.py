@@ -11,6 +11,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ __all__ = [
     "resolve_model_folder",
 ]
 
+_MAMBAS = {"mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h"}
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -230,7 +232,7 @@ def resolve_model_folder(base: str, revision: str | None = None) -> Path:
         raise ModelError(
             "the Hub does not give this model",
             where=f"model.base = {base}",
-            why=str(error).strip().splitlines()[0],
+            why=_first_line(error),
             next="check the name; for a gated model accept its licence and set HF_TOKEN",
         ) from None
 
@@ -245,7 +247,7 @@ def choose_device(name: str) -> torch.device:
             raise ModelError(
                 f'device "{name}" cannot be used',
                 where="model.device",
-                why=str(error).splitlines()[0],
+                why=_first_line(error),
                 next="model.device=auto takes the best there is",
             ) from None
         return device
@@ -262,9 +264,9 @@ def load_tokenizer(folder: Path, name: str) -> Any:
 
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # the tokenizers library raises bare ones
         raise ModelError(
-            "the tokenizer cannot be read", where=f"model.base = {name}", why=str(error).splitlines()[0]
+            "the tokenizer cannot be read", where=f"model.base = {name}", why=_first_line(error)
         ) from None
 
 
@@ -277,33 +279,48 @@ def _load_config(folder: Path, name: str) -> Any:
         raise ModelError(
             "the model's config.json cannot be read",
             where=f"model.base = {name}",
-            why=str(error).splitlines()[0],
+            why=_first_line(error),
             next="name a folder that transformers can load without remote code",
         ) from None
 
 
 def _load_causal_lm(folder: Path, config: Any, name: str, attention: str, dtype: torch.dtype) -> Any:
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     # Weights load in seconds, and a library does not draw on its caller's terminal.
     logging.disable_progress_bar()
     try:
-        return AutoModelForCausalLM.from_pretrained(
+        causal_lm, report = AutoModelForCausalLM.from_pretrained(
             folder,
             config=config,
             dtype=dtype,
             attn_implementation=attention,
             use_safetensors=True,
             trust_remote_code=False,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelError(
             "the model's weights cannot be loaded",
             where=f"model.base = {name}",
-            why=str(error).splitlines()[0],
+            why=_first_line(error),
             next="Palate reads safetensors only; convert other weights first",
         ) from None
+    if missing := sorted(report["missing_keys"]):
+        # Left alone they would be random numbers.
+        raise ModelError(
+            "the model's weights are not complete",
+            where=f"model.base = {name}",
+            why=f"{len(missing)} tensors are missing, the first of them {missing[0]}",
+            next="fetch the model again",
+        )
+    return causal_lm
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _choose_attention(wanted: str, config: Any, device: torch.device) -> str:
@@ -373,13 +390,15 @@ def _add_lora(causal_lm: Any, options: LoraOptions, seed: int) -> nn.Module:
             "ignore", "The following .* keys did not match", RuntimeWarning
         )  # refused below
         try:
-            model = get_peft_model(causal_lm, _lora_config(options), autocast_adapter_dtype=True)
+            model = get_peft_model(
+                causal_lm, _lora_config(options, causal_lm.config.model_type), autocast_adapter_dtype=True
+            )
             _refuse_idle_names(model, options)
         except (ValueError, re.error) as error:
             raise ModelError(
                 "the adapter does not fit this model",
                 where="model.adapter",
-                why=str(error).splitlines()[0],
+                why=_first_line(error),
                 next=f"its linear modules are: {', '.join(names)}",
             ) from None
     for parameter in model.parameters():
@@ -390,20 +409,25 @@ def _add_lora(causal_lm: Any, options: LoraOptions, seed: int) -> nn.Module:
     return model
 
 
-def _lora_config(options: LoraOptions) -> Any:
+def _lora_config(options: LoraOptions, model_type: str) -> Any:
     from peft import LoraConfig, TaskType
 
+    exclude = options.exclude_modules
+    if exclude is None and options.target_modules == "all-linear" and model_type in _MAMBAS:
+        # Their kernels read this weight past any adapter, so peft takes it in no list of targets.
+        exclude = ["out_proj"]
     return LoraConfig(
         task_type=TaskType.CAUSAL_LM,
         r=options.rank,
         lora_alpha=options.alpha,
         lora_dropout=options.dropout,
-        target_modules=options.target_modules,
-        exclude_modules=options.exclude_modules,
-        layers_to_transform=options.layers_to_transform,
-        modules_to_save=options.modules_to_save,
-        rank_pattern=options.rank_pattern,
-        alpha_pattern=options.alpha_pattern,
+        target_modules=copy(options.target_modules),
+        exclude_modules=exclude,
+        layers_to_transform=copy(options.layers_to_transform),
+        modules_to_save=copy(options.modules_to_save),
+        # Copies: peft adds patterns of its own for some models, and the recipe is not its to change.
+        rank_pattern=copy(options.rank_pattern),
+        alpha_pattern=copy(options.alpha_pattern),
         use_rslora=options.rslora,
     )
 
