@@ -124,7 +124,8 @@ class _FrozenHead(torch.autograd.Function):
         grad_E = grad_E.float()
         total_C = grad_E.new_zeros(mean_CD.shape[0]).index_add_(0, edge_context_E, grad_E)
         pull_E = grad_E if slope_E is None else grad_E * slope_E
-        grad_CD = mean_CD * -total_C[:, None]  # fp32, and not in place: a graph may be gone through twice
+        # Not in place: a graph may be gone through twice.
+        grad_CD = (mean_CD * -total_C[:, None]).float()
         grad_CD.index_add_(0, edge_context_E, weight_VD[edge_target_E].float() * pull_E[:, None])
         return (grad_CD.mul_(ctx.scale).to(ctx.dtype), None, None, None, None, None)
 
