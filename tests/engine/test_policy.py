@@ -255,6 +255,29 @@ def test_what_was_trained_is_loaded_as_it_was(folder: Path, tmp_path: Path) -> N
     assert not model.has_adapter and model.folder == folder.resolve()
 
 
+def test_an_adapter_that_cannot_be_loaded(folder: Path, tmp_path: Path) -> None:
+    policy = load(folder)
+    policy.model.save_pretrained(tmp_path)
+    weights, config = tmp_path / "adapter_model.safetensors", tmp_path / "adapter_config.json"
+    whole = weights.read_bytes()
+    torch.save({}, tmp_path / "adapter_model.bin")
+    weights.unlink()
+    with pytest.raises(ModelError, match="cannot be loaded") as caught:
+        load_trained(str(tmp_path), ModelOptions(device="cpu"))
+    assert "safetensors" in caught.value.why
+    weights.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_trained(str(tmp_path), ModelOptions(device="cpu"))
+    weights.write_bytes(whole)
+    edit_json(config, base_model_name_or_path=str(tmp_path / "gone"))
+    with pytest.raises(ModelError, match="no such model folder"):
+        load_trained(str(tmp_path), ModelOptions(device="cpu"))
+    for rubbish in ("{", "[]", "{}"):
+        config.write_text(rubbish)
+        with pytest.raises(ModelError, match="adapter_config"):
+            load_trained(str(tmp_path), ModelOptions(device="cpu"))
+
+
 def test_stop_tokens_and_padding(folder: Path) -> None:
     policy = load(folder)
     assert policy.stop_ids() == [policy.tokenizer.eos_token_id]

@@ -150,24 +150,48 @@ def load_trained(name: str, options: ModelOptions, *, folder: Path | None = None
     """Load a model to be asked: a Hub name, a model folder, or an adapter's folder, which names its base.
 
     Of `options` the device, dtype and attention are used. `folder` is as in `load_policy`.
+
+    Raises:
+        ModelError: the model, the adapter or the adapter's base cannot be found or read.
     """
-    adapter = Path(name)
+    adapter = Path(name).expanduser()
     if not (adapter / "adapter_config.json").is_file():
         policy = _load_base(options.model_copy(update={"base": name}), folder)
         policy.model.eval()
         return policy
-    from peft import PeftModel
-
-    adapter_config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
-    base = adapter_config["base_model_name_or_path"]
+    base = _base_of(adapter)
     policy = _load_base(options.model_copy(update={"base": base, "revision": None}), None)
     policy.name = name
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # peft's own use of a name transformers retires
-        policy.model = PeftModel.from_pretrained(policy.causal_lm, adapter, is_trainable=False)
-    lighten_lora(policy.model)
+    policy.model = _load_adapter(policy.causal_lm, adapter)
     policy.model.eval()
     return policy
+
+
+def _base_of(adapter: Path) -> str:
+    try:
+        return str(
+            json.loads((adapter / "adapter_config.json").read_text("utf-8"))["base_model_name_or_path"]
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            "the adapter's adapter_config.json cannot be read", where=str(adapter), why=_first_line(error)
+        ) from None
+
+
+def _load_adapter(causal_lm: Any, adapter: Path) -> nn.Module:
+    from peft import PeftModel
+    from safetensors import SafetensorError
+
+    try:
+        if not (adapter / "adapter_model.safetensors").is_file():  # peft would go on to look for a pickle
+            raise ValueError("there is no adapter_model.safetensors in this folder")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft's own use of a name transformers retires
+            model = PeftModel.from_pretrained(causal_lm, adapter, is_trainable=False)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise ModelError("the adapter cannot be loaded", where=str(adapter), why=_first_line(error)) from None
+    lighten_lora(model)
+    return model
 
 
 def _load_base(options: ModelOptions, folder: Path | None, weights: torch.dtype | None = None) -> Policy:

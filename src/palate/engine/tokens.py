@@ -175,7 +175,7 @@ class Renderer:
         Plain text (a line break, or ChatML's marks in a tokenizer that has no tokens for them) is not part of
         the answer: the end token takes its place.
         """
-        question, answer = Message("user", "question"), Message("assistant", "answer")
+        question, answer = Message("user", "A question?"), Message("assistant", "An answer.")
         try:
             text = self._segments((question,), (answer,))[1][0]
         except UnusableRow:
