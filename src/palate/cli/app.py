@@ -71,12 +71,13 @@ def run(recipe: Path, *overrides: Overrides, as_json: AsJson = False) -> None:
     recipe
         A recipe file.
     """
-    from palate.pipeline import run_recipe
     from palate.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides)  # before anything heavy: a slip in it is told at once
+    from palate.pipeline import run_recipe
     from palate.report import render_comparison, render_summary
     from palate.train import RunFolder
 
-    loaded = load_recipe(recipe, overrides)
     summary = run_recipe(loaded, ConsoleWatcher())
     if as_json:
         print_json(summary)
@@ -97,11 +98,12 @@ def train(recipe: Path, *overrides: Overrides, as_json: AsJson = False) -> None:
     recipe
         A recipe file.
     """
-    from palate.pipeline import train_stage
     from palate.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides)  # before anything heavy: a slip in it is told at once
+    from palate.pipeline import train_stage
     from palate.report import render_summary
 
-    loaded = load_recipe(recipe, overrides)
     summary = train_stage(loaded, ConsoleWatcher())
     if as_json:
         print_json(summary)
