@@ -10,8 +10,8 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from tiny_models import awaken_adapter, tiny_config, tiny_model, tiny_policy, tokens
 from torch import Tensor, nn
 
+from palate.engine.adapter import add_lora
 from palate.engine.lora import lighten_lora
-from palate.engine.policy import _add_lora
 from palate.errors import ModelError
 from palate.recipe import LoraOptions
 
@@ -173,20 +173,20 @@ def test_two_adapters_at_once_keep_pefts_own() -> None:
     ],
 )
 def test_targets(target: str | list[str], expected: int) -> None:
-    model = _add_lora(tiny_model(tiny_config("llama")), LoraOptions(rank=4, target_modules=target), seed=0)
+    model = add_lora(tiny_model(tiny_config("llama")), LoraOptions(rank=4, target_modules=target), seed=0)
     assert sum(name.endswith(".lora_A") for name, _ in model.named_modules()) == expected
 
 
 def test_the_seed_decides_the_adapter_and_nothing_else_is_disturbed() -> None:
     def first(seed: int) -> Tensor:
-        model = _add_lora(tiny_model(tiny_config("llama")), LoraOptions(rank=4), seed)
+        model = add_lora(tiny_model(tiny_config("llama")), LoraOptions(rank=4), seed)
         return next(parameter for parameter in model.parameters() if parameter.requires_grad)
 
     torch.manual_seed(5)
     expected = torch.rand(1)
     model = tiny_model(tiny_config("llama"))
     torch.manual_seed(5)
-    _add_lora(model, LoraOptions(rank=4), seed=3)
+    add_lora(model, LoraOptions(rank=4), seed=3)
     assert torch.equal(torch.rand(1), expected)
     assert torch.equal(first(1), first(1))
     assert not torch.equal(first(1), first(2))
@@ -205,7 +205,7 @@ def test_the_seed_decides_the_adapter_and_nothing_else_is_disturbed() -> None:
 )
 def test_an_adapter_that_does_not_fit_says_what_would(options: dict[str, Any], why: str) -> None:
     with pytest.raises(ModelError) as caught:
-        _add_lora(tiny_model(tiny_config("llama")), LoraOptions(rank=4, **options), seed=0)
+        add_lora(tiny_model(tiny_config("llama")), LoraOptions(rank=4, **options), seed=0)
     assert why in caught.value.why
     assert "q_proj" in caught.value.next and "down_proj" in caught.value.next
 

@@ -17,7 +17,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from palate.engine import Branch, Policy
-from palate.engine.policy import _add_lora
+from palate.engine.adapter import add_lora
 from palate.recipe import LoraOptions
 
 VOCABULARY = 97
@@ -90,7 +90,7 @@ def tiny_policy(
     """A policy over a model in memory. `awaken` gives a fresh adapter weights that do something."""
     trained: nn.Module = model
     if adapter is not None:
-        trained = _add_lora(model, adapter, seed=0)
+        trained = add_lora(model, adapter, seed=0)
         if awaken:
             awaken_adapter(trained)
     return Policy(

@@ -1,8 +1,9 @@
 """Log-probabilities of completions, each distinct token computed once; and generation."""
 
 from palate.engine.generation import Sampling, generate
+from palate.engine.loading import load_policy, load_tokenizer, load_trained, resolve_model_folder
 from palate.engine.logps import BranchLogps, Layout, branch_logps, own_forward_logps
-from palate.engine.policy import Policy, load_policy, load_tokenizer, load_trained, resolve_model_folder
+from palate.engine.policy import Policy
 from palate.engine.proof import LayoutProof, prove_layout
 from palate.engine.reference import Reference
 from palate.engine.tokens import Rendered, Renderer, UnusableRow

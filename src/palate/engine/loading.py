@@ -1,0 +1,275 @@
+"""Loading a model: weights, tokenizer, device, attention kernel, adapter.
+
+Only safetensors are read, and no code that comes with a model is ever run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from palate.engine.adapter import add_lora, first_line, load_adapter
+from palate.engine.policy import Policy
+from palate.errors import ModelError
+from palate.recipe import ModelOptions
+
+__all__ = ["choose_device", "load_policy", "load_tokenizer", "load_trained", "resolve_model_folder"]
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def load_policy(options: ModelOptions, *, seed: int = 0, folder: Path | None = None) -> Policy:
+    """Load the base model to be trained, and put the adapter on it.
+
+    `folder` is where the base lies, for names that neither the Hub nor the file system knows.
+
+    Raises:
+        ModelError: the model cannot be found or read, or the adapter's targets are not in it.
+    """
+    full = options.adapter is None
+    policy = _load_base(options, folder, weights=torch.float32 if full else None)
+    if options.adapter is not None:
+        policy.model = add_lora(policy.causal_lm, options.adapter, seed)
+    policy.model.train()
+    return policy
+
+
+def load_trained(name: str, options: ModelOptions, *, folder: Path | None = None) -> Policy:
+    """Load a model to be asked: a Hub name, a model folder, or an adapter's folder, which names its base.
+
+    Of `options` the device, dtype and attention are used. `folder` is as in `load_policy`.
+
+    Raises:
+        ModelError: the model, the adapter or the adapter's base cannot be found or read.
+    """
+    adapter = Path(name).expanduser()
+    if not (adapter / "adapter_config.json").is_file():
+        policy = _load_base(options.model_copy(update={"base": name}), folder)
+        policy.model.eval()
+        return policy
+    base = _base_of(adapter)
+    policy = _load_base(options.model_copy(update={"base": base, "revision": None}), None)
+    policy.name = name
+    policy.model = load_adapter(policy.causal_lm, adapter)
+    policy.model.eval()
+    return policy
+
+
+def _base_of(adapter: Path) -> str:
+    try:
+        return str(
+            json.loads((adapter / "adapter_config.json").read_text("utf-8"))["base_model_name_or_path"]
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            "the adapter's adapter_config.json cannot be read", where=str(adapter), why=first_line(error)
+        ) from None
+
+
+def _load_base(options: ModelOptions, folder: Path | None, weights: torch.dtype | None = None) -> Policy:
+    """The bare base model; its weights in `weights` where that is not what it computes in."""
+    found = folder or resolve_model_folder(options.base, options.revision)
+    device = choose_device(options.device)
+    config = _load_config(found, options.base)
+    attention = _choose_attention(options.attention, config, device)
+    dtype = _choose_dtype(options.dtype, config, device)
+    causal_lm = _load_causal_lm(found, config, options.base, attention, weights or dtype)
+    causal_lm.to(device)
+    _switch_off_dropout(causal_lm)
+    is_local = folder is not None or Path(options.base).expanduser().is_dir()
+    return Policy(
+        model=causal_lm,
+        causal_lm=causal_lm,
+        tokenizer=load_tokenizer(found, options.base),
+        folder=found,
+        device=device,
+        attention=attention,
+        compute_dtype=dtype,
+        name=options.base,
+        source=str(found) if is_local else options.base,
+    )
+
+
+def resolve_model_folder(base: str, revision: str | None = None) -> Path:
+    """A local folder with the model's files: the named folder itself, or a Hub snapshot.
+
+    Downloads only what is read (safetensors, JSON, tokenizer files), and needs no network for what is
+    already here.
+    """
+    here = Path(base).expanduser()
+    if here.is_dir():
+        return here.resolve()
+    if base.startswith((".", "/", "~")) or base.count("/") > 1 or here.exists():
+        raise ModelError(
+            "no such model folder",
+            where=f"model.base = {base}",
+            next="name a folder with config.json, or a Hub model",
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    patterns = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.txt", "*.jinja"]
+    try:
+        return Path(snapshot_download(base, revision=revision, allow_patterns=patterns))
+    except LocalEntryNotFoundError:
+        offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
+        why = (
+            "HF_HUB_OFFLINE is set and the model is not in the local cache"
+            if offline
+            else ("the Hub could not be reached and the model is not in the local cache")
+        )
+        raise ModelError(
+            "the model is not here",
+            where=f"model.base = {base}",
+            why=why,
+            next="name a local folder, use model.base=playground, or download it once with a network",
+        ) from None
+    except (HfHubHTTPError, HFValidationError) as error:
+        raise ModelError(
+            "the Hub does not give this model",
+            where=f"model.base = {base}",
+            why=first_line(error),
+            next="check the name; for a gated model accept its licence and set HF_TOKEN",
+        ) from None
+
+
+def choose_device(name: str) -> torch.device:
+    """The named device, or the best there is: cuda, mps, cpu."""
+    if name != "auto":
+        try:
+            device = torch.device(name)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise ModelError(
+                f'device "{name}" cannot be used',
+                where="model.device",
+                why=first_line(error),
+                next="model.device=auto takes the best there is",
+            ) from None
+        return device
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def load_tokenizer(folder: Path, name: str) -> Any:
+    """The tokenizer that lies beside the weights."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # the tokenizers library raises bare ones
+        raise ModelError(
+            "the tokenizer cannot be read", where=f"model.base = {name}", why=first_line(error)
+        ) from None
+
+
+def _load_config(folder: Path, name: str) -> Any:
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            "the model's config.json cannot be read",
+            where=f"model.base = {name}",
+            why=first_line(error),
+            next="name a folder that transformers can load without remote code",
+        ) from None
+
+
+def _load_causal_lm(folder: Path, config: Any, name: str, attention: str, dtype: torch.dtype) -> Any:
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    # Weights load in seconds, and a library does not draw on its caller's terminal.
+    logging.disable_progress_bar()
+    try:
+        causal_lm, report = AutoModelForCausalLM.from_pretrained(
+            folder,
+            config=config,
+            dtype=dtype,
+            attn_implementation=attention,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        raise ModelError(
+            "the model's weights cannot be loaded",
+            where=f"model.base = {name}",
+            why=first_line(error),
+            next="Palate reads safetensors only; convert other weights first",
+        ) from None
+    if missing := sorted(report["missing_keys"]):
+        # Left alone they would be random numbers.
+        raise ModelError(
+            "the model's weights are not complete",
+            where=f"model.base = {name}",
+            why=f"{len(missing)} tensors are missing, the first of them {missing[0]}",
+            next="fetch the model again",
+        )
+    return causal_lm
+
+
+def _choose_attention(wanted: str, config: Any, device: torch.device) -> str:
+    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    softcap = getattr(text, "attn_logit_softcapping", None)
+    if wanted == "auto":
+        kind = _model_class(config)
+        if device.type == "cuda" and getattr(kind, "_supports_flex_attn", False):
+            return "flex_attention"
+        return "sdpa" if getattr(kind, "_supports_sdpa", False) and softcap is None else "eager"
+    if wanted == "sdpa" and softcap is not None:
+        raise ModelError(
+            "sdpa cannot compute this model's soft-capped attention",
+            where="model.attention",
+            next="model.attention=auto chooses one that can",
+        )
+    if wanted == "flex_attention" and device.type == "cpu":
+        raise ModelError(
+            "flex_attention cannot train on a cpu: it has no backward pass there",
+            where="model.attention",
+            next="model.attention=auto chooses sdpa",
+        )
+    return wanted
+
+
+def _model_class(config: Any) -> Any:
+    """The class that will be loaded, to be asked what it can; None where transformers has none."""
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    found = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    return found[0] if isinstance(found, (list, tuple)) else found
+
+
+def _choose_dtype(wanted: str, config: Any, device: torch.device) -> torch.dtype:
+    if wanted != "auto":
+        return _DTYPES[wanted]
+    own = getattr(config, "dtype", None) or torch.float32
+    if own == torch.float16 and device.type == "cpu":
+        return torch.float32
+    return own if own in _DTYPES.values() else torch.float32
+
+
+def _switch_off_dropout(causal_lm: nn.Module) -> None:
+    """No dropout of the base's own, not even in training.
+
+    Preference objectives compare the policy with its reference: noise in one of them would be a preference
+    for nothing, and step 0 would not start at zero margin. The adapter's dropout is the recipe's choice and
+    stays.
+    """
+    for module in causal_lm.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        for name, value in vars(module).items():
+            if isinstance(value, float) and ("dropout" in name or name.endswith("pdrop")):
+                setattr(module, name, 0.0)
