@@ -4,8 +4,6 @@ import multiprocessing
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +15,7 @@ from tiny_folder import save_tiny
 from tiny_models import tiny_branches
 
 from palate.engine import Branch, Policy, Reference, branch_logps, load_policy
+from palate.engine import reference as reference_module
 from palate.engine.reference import weights_hash
 from palate.errors import ArtifactError
 from palate.recipe import LoraOptions, ModelOptions
@@ -121,30 +120,25 @@ def test_asking_for_what_was_never_filled_is_an_error(policy: Policy) -> None:
         reference.logps(batches()[0])
 
 
-FILL = """
-import os, signal, sys
-sys.path.insert(0, {here!r})
-import torch; torch.set_num_threads(1)
-from palate.engine import reference as module
-from test_reference import batches, policy_of
-from pathlib import Path
-policy = policy_of(Path({folder!r}))
-reference = module.Reference(policy, "tree")
-compute, calls = module.branch_logps, []
-def dying(*args):
-    calls.append(1)
-    if len(calls) == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return compute(*args)
-module.branch_logps = dying
-reference.fill(batches())
-"""
+def _fill_and_die(folder: Path) -> None:
+    torch.set_num_threads(1)
+    compute, calls = reference_module.branch_logps, []
+
+    def dying(*args: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return compute(*args)
+
+    reference_module.branch_logps = dying
+    Reference(policy_of(folder), "tree").fill(batches())
 
 
 def test_a_killed_run_loses_at_most_the_batch_in_flight(policy: Policy, folder: Path) -> None:
-    script = FILL.format(here=str(Path(__file__).parent), folder=str(folder))
-    died = subprocess.run([sys.executable, "-W", "ignore", "-c", script], env=os.environ.copy(), check=False)
-    assert died.returncode == -signal.SIGKILL
+    worker = multiprocessing.get_context("fork").Process(target=_fill_and_die, args=(folder,))
+    worker.start()
+    worker.join()
+    assert worker.exitcode == -signal.SIGKILL
     reference = Reference(policy, "tree")
     reference.fill(batches())
     assert counts(reference) == (4, 4), "two batches of two were done, the third was in flight"
@@ -201,14 +195,14 @@ def test_a_file_that_is_no_database_is_named(policy: Policy, content: bytes) -> 
 
 def test_pages_overwritten_in_the_middle_are_named(policy: Policy) -> None:
     reference = Reference(policy, "tree")
-    reference.fill([tiny_branches("pairs", seed) for seed in range(60)])
+    reference.fill([tiny_branches("pairs", seed) for seed in range(30)])
     reference.close()
     file = cache_file(reference)
     data = bytearray(file.read_bytes())
     data[4096:] = os.urandom(len(data) - 4096)
     file.write_bytes(data)
     with pytest.raises(ArtifactError, match="damaged"):
-        Reference(policy, "tree").fill([tiny_branches("pairs", seed) for seed in range(60)])
+        Reference(policy, "tree").fill([tiny_branches("pairs", seed) for seed in range(30)])
 
 
 def test_a_flipped_bit_is_found(policy: Policy) -> None:

@@ -131,7 +131,7 @@ def naive_trie(inputs: Sequence[Sequence[int]]) -> set[tuple[int, ...]]:
     return {tuple(ids[: i + 1]) for ids in inputs for i in range(len(ids))}
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(BATCHES, st.booleans())
 def test_nodes_are_the_distinct_prefixes(batch: list[Branch], with_leaves: bool) -> None:
     tree = build_tree(batch, with_leaves=with_leaves)
@@ -149,7 +149,7 @@ def test_nodes_are_the_distinct_prefixes(batch: list[Branch], with_leaves: bool)
         assert inside == list(range(node, int(tree.end_N[node])))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(BATCHES)
 def test_edges_are_the_distinct_scored_steps(batch: list[Branch]) -> None:
     tree = build_tree(batch)
@@ -173,13 +173,13 @@ def test_edges_are_the_distinct_scored_steps(batch: list[Branch]) -> None:
     assert tree.num_tokens_represented == sum(len(branch) for branch in batch)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(BATCHES)
 def test_counting_nodes_needs_no_tree(batch: list[Branch]) -> None:
     assert count_nodes(batch) == build_tree(batch).num_nodes
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(any_branch(), any_branch())
 def test_keys_are_equal_for_equal_branches_only(a: Branch, b: Branch) -> None:
     same = (a.token_ids.tolist(), a.scored.tolist()) == (b.token_ids.tolist(), b.scored.tolist())

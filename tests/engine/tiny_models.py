@@ -26,7 +26,7 @@ _SHAPE: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": 32,
     "intermediate_size": 48,
-    "num_hidden_layers": 4,
+    "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "head_dim": 8,
@@ -44,7 +44,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "model_type": "qwen2",
         "use_sliding_window": True,
         "sliding_window": 5,
-        "max_window_layers": 2,
+        "max_window_layers": 1,
     },
     "qwen3": {"model_type": "qwen3"},
     "mistral-sliding": {"model_type": "mistral", "sliding_window": 5},
@@ -53,7 +53,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "model_type": "gemma3_text",
         "sliding_window": 5,
         "query_pre_attn_scalar": 8,
-        "layer_types": ["sliding_attention", "full_attention", "sliding_attention", "full_attention"],
+        "layer_types": ["sliding_attention", "full_attention"],
     },
 }
 """Every one that the tree must serve. Windows are shorter than the sequences of `tiny_branches`."""
