@@ -147,10 +147,10 @@ def test_the_models_own_settings_do_not_leak_in(
 
 
 def test_sampling_is_not_cut_to_the_likeliest_tokens_unasked(policy: Policy, renderer: Renderer) -> None:
-    """transformers' own default keeps 50 tokens; at a high temperature every token comes up in the end."""
-    hot = Sampling(max_new_tokens=40, temperature=50.0)
-    seen = {token for a in generate(policy, renderer, PROMPTS * 4, hot) for token in renderer._ids(a.text)}
-    assert len(seen) > 100
+    """transformers' own default keeps 50 tokens to choose from; at a high temperature many more come up."""
+    hot = Sampling(max_new_tokens=1, temperature=50.0)
+    answers = generate(policy, renderer, PROMPTS[:1] * 200, hot, batch_size=200)
+    assert len({answer.text for answer in answers}) > 60
 
 
 def test_no_prompts_no_answers(policy: Policy, renderer: Renderer) -> None:
