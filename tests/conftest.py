@@ -7,6 +7,7 @@ otherwise the test's.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -19,13 +20,26 @@ from palate.home import palate_home
 _MACHINES_PLAYGROUND = palate_home() / "playground"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _home_of_shared_fixtures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What fixtures of several tests cache is not the machine's either."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PALATE_HOME", str(_new_home(tmp_path_factory)))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """PALATE_HOME of this test, and of the processes it starts."""
-    folder = tmp_path_factory.mktemp("home")
+    folder = _new_home(tmp_path_factory)
+    monkeypatch.setenv("PALATE_HOME", str(folder))
+    return folder
+
+
+def _new_home(factory: pytest.TempPathFactory) -> Path:
+    folder = factory.mktemp("home")
     _MACHINES_PLAYGROUND.mkdir(parents=True, exist_ok=True)
     (folder / "playground").symlink_to(_MACHINES_PLAYGROUND, target_is_directory=True)
-    monkeypatch.setenv("PALATE_HOME", str(folder))
     return folder
 
 

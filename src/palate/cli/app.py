@@ -176,9 +176,9 @@ def report(run: Path, *, as_json: AsJson = False) -> None:
     run
         A run folder.
     """
-    from palate.pipeline import report_stage
+    from palate.report import build_report
 
-    page = report_stage(run)
+    page = build_report(run)
     if as_json:
         print_json({"report": str(page)})
     else:

@@ -42,8 +42,9 @@ def save_checkpoint(policy: Policy, checkpoints: Path, step: int) -> Path:
         temporary.rename(final)
         _flush_folder(checkpoints)
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         raise _unwritten(final, error) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     return final
 
 
@@ -61,8 +62,9 @@ def publish_best(checkpoints: Path, step: int, target: Path) -> None:
         temporary.rename(target)
         _flush_folder(target.parent)
     except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         raise _unwritten(target, error) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def prune_checkpoints(checkpoints: Path, keep: int, best_step: int | None) -> None:
