@@ -183,9 +183,8 @@ def _as_table(result: dict[str, Any]) -> str:
     for name, run in rows:
         label = f"{name} {run['variant']}" if name in ("trl", "trl_grouped") else name
         peak, before = run["peak_memory_bytes"] / 1e9, run["memory_before_training_bytes"] / 1e9
-        lines.append(
-            f"{label:24} {run['pairs_per_second']:8.2f} {peak:9.2f} GB {before:7.2f} GB {run['load_average']:5.1f}"
-        )
+        speed, load = run["pairs_per_second"], run["load_average"]
+        lines.append(f"{label:24} {speed:8.2f} {peak:9.2f} GB {before:7.2f} GB {load:5.1f}")
     for name in ("palate", "palate_grouped"):
         if name in result:
             lines += [

@@ -7,6 +7,7 @@ fills its reference cache there, from empty.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import resource
@@ -81,7 +82,7 @@ def measure_palate(folder: Path, *, grouped: bool) -> dict[str, Any]:
 
 
 def _palate_logps(recipe: Any, folder: Path, grouped: bool) -> list[float]:
-    """Summed log-probabilities under the untrained model, as the run used them: out of the reference cache."""
+    """Summed log-probabilities under the untrained model, as the run used them: the reference cache's."""
     import numpy as np
 
     from palate.engine import Branch, Reference, load_policy
@@ -100,7 +101,7 @@ def _palate_logps(recipe: Any, folder: Path, grouped: bool) -> list[float]:
 
 
 def measure_trl(folder: Path, *, grouped: bool, variant: str) -> dict[str, Any]:
-    """trl's DPOTrainer. `variant` is `SIZExACCUMULATION`, with `+checkpointing` or `+autocast` where wanted."""
+    """trl's DPOTrainer. `variant` is SIZExACCUMULATION, and `+checkpointing`, `+autocast` where wanted."""
     _use_threads(folder)
     import torch
     from datasets import Dataset, disable_caching
@@ -114,7 +115,7 @@ def measure_trl(folder: Path, *, grouped: bool, variant: str) -> dict[str, Any]:
     logging.disable_progress_bar()
     disable_caching()
 
-    class Clock(TrainerCallback):
+    class Clock(TrainerCallback):  # type: ignore[misc]
         """Notes when things happen."""
 
         def __init__(self) -> None:
@@ -230,9 +231,7 @@ def _set_adapter(model: Any, initial: dict[str, Any]) -> None:
 
 def _rate(step_ends: list[float], num_warmup: int, other_seconds_per_pair: float) -> dict[str, Any]:
     """Pairs per second over the steps after the warm-up, and what makes it up."""
-    steps = [after - before for before, after in zip(step_ends, step_ends[1:], strict=False)][
-        num_warmup - 1 :
-    ]
+    steps = [after - before for before, after in itertools.pairwise(step_ends[num_warmup - 1 :])]
     seconds_per_pair = sum(steps) / (len(steps) * BATCH_SIZE) + other_seconds_per_pair
     return {"pairs_per_second": 1 / seconds_per_pair, "step_seconds": steps}
 

@@ -1,7 +1,8 @@
 """What both tools are given: rows, tokenizer, model, initial adapter, and the order of the rows.
 
-All of it is written to one folder, once, before either tool starts. The order is Palate's own plan of the run;
-the token ids are Palate's own too, and trl must arrive at the same ones by itself or the comparison stops.
+All of it is written to one folder, once, before either tool starts. The order is Palate's own plan of the
+run; the token ids are Palate's own too, and trl must arrive at the same ones by itself, or the comparison
+stops.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ def prepare(settings: Settings, folder: Path, *, grouped: bool) -> dict[str, Any
     num_steps = min(settings.num_steps, len(examples) // BATCH_SIZE)
     if num_steps <= settings.num_warmup_steps:
         raise SystemExit(
-            f"{len(examples)} usable pairs are too few for {settings.num_warmup_steps} warm-up steps and one more"
+            f"{len(examples)} usable pairs: too few for {settings.num_warmup_steps} steps of warm-up and one"
         )
     settings = Settings(**{**asdict(settings), "num_steps": num_steps})
     (folder / "settings.json").write_text(json.dumps(asdict(settings)), encoding="utf-8")
@@ -199,11 +200,33 @@ def build_tokenizer(texts: Iterable[str], vocab_size: int = 8192) -> Any:
     )
 
 
-def invented_titles(seed: int, num_ideas: int = 120) -> Iterator[dict[str, str]]:
+def invented_titles(seed: int, num_ideas: int = 100) -> Iterator[dict[str, str]]:
     """Title-like pairs: for each idea five titles, and all ten pairs of them."""
     rng = random.Random(seed)
-    things = "bread tents kayaks clocks bicycles gardens maps kites violins telescopes beehives ponds".split()
-    moods = "quiet broken ancient tiny hidden borrowed frozen wooden restless honest".split()
+    things = [
+        "bread",
+        "tents",
+        "kayaks",
+        "clocks",
+        "bicycles",
+        "gardens",
+        "maps",
+        "kites",
+        "violins",
+        "ponds",
+    ]
+    moods = [
+        "quiet",
+        "broken",
+        "ancient",
+        "tiny",
+        "hidden",
+        "borrowed",
+        "frozen",
+        "wooden",
+        "cheap",
+        "honest",
+    ]
     patterns = (
         "Why Nobody Tells You the Truth About {0}",
         "I Tried {0} for Thirty Days and This Is What Happened",
