@@ -3,4 +3,6 @@
 Heavy libraries load when first needed: `import palate` is instant.
 """
 
+__all__ = ["__version__"]
+
 __version__ = "0.1.0"

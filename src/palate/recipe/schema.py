@@ -28,6 +28,7 @@ class LoraOptions(Section):
     """A LoRA adapter (Hu et al. 2021, arXiv:2106.09685), held in fp32 whatever the base is held in."""
 
     type: Literal["lora"] = "lora"
+    """The kind of adapter."""
     rank: PositiveInt = 16
     """The inner dimension of the update."""
     alpha: Annotated[float, Field(gt=0)] = 32

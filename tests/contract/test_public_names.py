@@ -1,0 +1,68 @@
+"""What each room offers. A name that comes, goes or moves does so on purpose: here."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+ROOMS = {
+    "palate": ["__version__"],
+    "palate.cli": ["main"],
+    "palate.data": ["LAYOUTS", "PairSet", "inspect_source", "read_pairs", "read_prompts", "split_by_prompt"],
+    "palate.engine": [
+        "Branch", "BranchLogps", "Layout", "LayoutProof", "Policy", "Reference", "Rendered", "Renderer",
+        "Sampling", "Tree", "UnusableRow", "branch_logps", "build_tree", "generate", "load_policy",
+        "load_tokenizer", "load_trained", "own_forward_logps", "prove_layout", "resolve_model_folder",
+    ],
+    "palate.errors": [
+        "ArtifactError", "CallError", "DataError", "JudgeError", "ModelError", "PalateError", "RecipeError",
+        "TrainingError", "WorkError", "did_you_mean",
+    ],
+    "palate.evaluate": ["Contestant", "compare_models", "held_out_accuracy"],
+    "palate.generate": ["sample_candidates"],
+    "palate.home": ["palate_home"],
+    "palate.judge": [
+        "BUILT_IN_SCORERS", "JudgedPairs", "PairCounts", "Score", "Scorer", "judge_answers", "load_scorer",
+        "pairs_from_scores", "preferred_of", "score_answer",
+    ],
+    "palate.objectives": [
+        "PairLogps", "dpo_loss", "implicit_rewards", "ipo_loss", "objective_for", "sft_loss",
+    ],
+    "palate.pipeline": [
+        "compare_command", "compare_stage", "report_stage", "run_demo", "run_recipe", "train_stage",
+    ],
+    "palate.playground": [
+        "StyleName", "held_out_prompts", "is_correct", "model_folder", "palate_home", "preferred_style",
+        "style_of", "training_prompts", "write_pairs",
+    ],
+    "palate.recipe": [
+        "DPO", "IPO", "OBJECTIVES", "SFT", "CompareOptions", "DataOptions", "LoraOptions", "ModelOptions",
+        "ObjectiveOptions", "Recipe", "SourceOptions", "TrainOptions", "dump_recipe", "load_recipe",
+        "parse_recipe", "write_recipe",
+    ],
+    "palate.records": [
+        "Answer", "Labelled", "Message", "Messages", "Pair", "Provenance", "Ranking", "SetAside", "Verdict",
+        "Vote", "as_messages", "content_id",
+    ],
+    "palate.report": ["build_report", "render_comparison", "render_summary"],
+    "palate.train": ["Example", "ExampleSet", "RunFolder", "encode_pairs", "train"],
+    "palate.watcher": ["Watcher"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS))
+def test_a_room_offers_what_it_says(room: str) -> None:
+    module = importlib.import_module(room)
+    assert list(module.__all__) == ROOMS[room]
+    assert all(hasattr(module, name) for name in module.__all__)
+
+
+def test_no_room_is_missing() -> None:
+    from pathlib import Path
+
+    import palate
+
+    house = Path(palate.__file__).parent
+    rooms = {f"palate.{path.stem}" for path in house.iterdir() if not path.name.startswith(("__", "py."))}
+    assert rooms | {"palate"} == set(ROOMS)
