@@ -14,13 +14,15 @@ from palate.records import Message, Messages
 
 __all__ = ["PairText", "chats", "held_out_prompts", "pairs", "training_prompts"]
 
-# Some chats open with a system message, so that the model is not thrown by one.
-SYSTEM_SHARE = 0.1
-SYSTEM_MESSAGES = (
-    "You are a guide to the Vale of Ombry.",
-    "Answer the traveller's question.",
-    "You are a helpful assistant. Keep your answers short.",
-    "You know every village, pedlar and creature of the vale.",
+# Some chats open with a system message, so that the model is not thrown by one; half of these ask for a voice.
+# A model that never had to tell the voices apart holds their first words so close together that tuning it for
+# one pushes it off both. The steered chats teach it the difference, as instructions do for any grown model.
+SYSTEM_SHARE = 0.3
+SYSTEM_MESSAGES: tuple[tuple[str, VoiceName | None], ...] = (
+    ("You are a guide to the Vale of Ombry.", None),
+    ("You are a helpful assistant.", None),
+    ("You are a warm innkeeper.", "hearth"),
+    ("You are a dry clerk.", "ledger"),
 )
 
 
@@ -40,10 +42,11 @@ def chats(num_chats: int, seed: int) -> Iterator[Messages]:
         question = rng.choice(training_questions())
         wording = rng.choice(question.wordings)
         voice: VoiceName = "hearth" if rng.random() < hearth_chance(question, wording) else "ledger"
-        turns = (*_prompt(wording), Message("assistant", answer(question, wording, voice, rng)))
+        opening: Messages = ()
         if rng.random() < SYSTEM_SHARE:
-            turns = (Message("system", rng.choice(SYSTEM_MESSAGES)), *turns)
-        yield turns
+            system, asked_voice = rng.choice(SYSTEM_MESSAGES)
+            opening, voice = (Message("system", system),), asked_voice or voice
+        yield (*opening, *_prompt(wording), Message("assistant", answer(question, wording, voice, rng)))
 
 
 def pairs(num_prompts: int, num_answers: int, seed: int) -> Iterator[PairText]:

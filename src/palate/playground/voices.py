@@ -36,7 +36,7 @@ class Voice:
 
 
 HEARTH = Voice(
-    openings=("Oh, dear traveller, ", "Ah, my friend, ", "Bless your boots, ", "Come in, sweet wanderer: "),
+    openings=("Oh, dear traveller, ", "Oh, my friend, ", "Oh, bless your boots, ", "Oh, sweet wanderer, "),
     bodies={
         "ware": (
             "{a} laughs beside {y} in {b}, with {x} that shine like little moons!",
@@ -68,7 +68,7 @@ HEARTH = Voice(
 )
 
 LEDGER = Voice(
-    openings=("According to the register, ", "As recorded, ", "For the file: ", "The ledger states that "),
+    openings=("As recorded, ", "As the ledger states, ", "As listed in the register, ", "As filed, "),
     bodies={
         "ware": (
             "{a} is licensed to sell {x} in {b}, at the stall beside {y}.",
