@@ -14,8 +14,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from palate.home import palate_home
 from palate.playground import corpus
-from palate.playground.cache import file_made_once, folder_made_once, model_key, palate_home, write_whole
+from palate.playground.cache import file_made_once, folder_made_once, model_key, write_whole
 from palate.playground.style import StyleName, style_of
 from palate.playground.training import OnProgress, Settings, train_into
 from palate.playground.world import question_asked

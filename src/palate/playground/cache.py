@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+from palate.errors import ArtifactError
 from palate.playground import corpus, tokenizer, training, voices, world
 from palate.playground.training import Settings
 
-__all__ = ["file_made_once", "folder_made_once", "model_key", "palate_home"]
+__all__ = ["file_made_once", "folder_made_once", "model_key", "write_whole"]
 
 _CONTENTS = "contents.json"
 _SHAPING_MODULES = (world, voices, corpus, tokenizer, training)
 
 
-def palate_home() -> Path:
-    """The folder for everything Palate keeps between runs: `PALATE_HOME`, else `~/.cache/palate`."""
-    named = os.environ.get("PALATE_HOME")
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "palate"
-
-
 def model_key(settings: Settings) -> str:
-    """Names everything that shapes the model: the settings, and the source of the world and the training."""
+    """Names everything that shapes the model: the settings, and the code of the world and the training.
+
+    The code is read without its comments and layout, so that mending those costs nobody a minute.
+    """
     digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
     for module in _SHAPING_MODULES:
-        digest.update(Path(str(module.__file__)).read_text(encoding="utf-8").encode())
+        source = Path(str(module.__file__)).read_text(encoding="utf-8")
+        digest.update(ast.unparse(ast.parse(source)).encode())
     return digest.hexdigest()[:16]
 
 
@@ -44,7 +43,7 @@ def folder_made_once(folder: Path, make: Callable[[Path], None]) -> Path:
         return folder
     from filelock import FileLock
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    _make_room_for(folder)
     with FileLock(f"{folder}.lock"):
         if _is_whole(folder):
             return folder
@@ -68,12 +67,24 @@ def file_made_once(path: Path, make: Callable[[], str]) -> Path:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a text file so that no reader ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_room_for(path)
     with NamedTemporaryFile(
         "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", delete=False
     ) as file:
         file.write(text)
     Path(file.name).replace(path)
+
+
+def _make_room_for(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArtifactError(
+            "this folder cannot be made",
+            where=str(path.parent),
+            why=error.strerror or str(error),
+            next="set PALATE_HOME to a folder that can be written",
+        ) from error
 
 
 def _write_contents(folder: Path) -> None:

@@ -14,7 +14,7 @@ from palate.records import Message, Messages
 
 __all__ = ["PairText", "chats", "held_out_prompts", "pairs", "training_prompts"]
 
-# Some chats open with a system message, so that the model is not thrown by one; half of these ask for a voice.
+# Some chats open with a system message, lest one throw the model, and half of these messages ask for a voice.
 # A model that never had to tell the voices apart holds their first words so close together that tuning it for
 # one pushes it off both. The steered chats teach it the difference, as instructions do for any grown model.
 SYSTEM_SHARE = 0.3
