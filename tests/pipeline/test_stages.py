@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from palate.engine import Renderer
 from palate.errors import ArtifactError, DataError, JudgeError, ModelError, RecipeError
+from palate.evaluate.statistics import Outcome, win_rate
 from palate.pipeline import compare_command, run_recipe, train_stage
 from palate.recipe import Recipe
 from palate.train import RunFolder
@@ -149,7 +151,13 @@ def test_a_judge_is_counted(trained: Recipe, judge: str) -> None:
     counted = comparison["win_rate"]
     assert counted["num_wins"] + counted["num_losses"] + counted["num_ties"] == 8
     assert counted["num_missing"] == 0
-    assert len(counted["interval_95"]) == 2
+    # Four answers to one prompt are one witness: the interval is that of two prompts, not of eight.
+    outcomes: list[Outcome] = []
+    for sample in comparison["samples"]:
+        for a, b in zip(sample["base"], sample["tuned"], strict=True):
+            higher, lower = b["score"] > a["score"], b["score"] < a["score"]
+            outcomes.append("win" if higher else "loss" if lower else "tie")
+    assert counted == asdict(win_rate(outcomes, ["first"] * 4 + ["second"] * 4))
     scores = [answer["score"] for sample in comparison["samples"] for answer in sample["tuned"]]
     assert len(scores) == 8
     assert comparison["figures"]["tuned"]["mean_score"] == pytest.approx(sum(scores) / 8)

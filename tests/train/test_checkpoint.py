@@ -150,15 +150,16 @@ def test_the_best_is_published_over_an_older_one(policy: Policy, tmp_path: Path)
     assert sorted(f.name for f in tmp_path.iterdir()) == ["adapter", "checkpoints"]
 
 
-def test_a_run_keeps_what_it_was_told_to(tmp_path: Path, base: Path) -> None:
+def test_a_run_keeps_what_it_was_told_to(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every step is evaluated and saved; the best and the last stay, and the best is what is published."""
-    summary, _ = run(
-        tiny_recipe(
-            tmp_path, base, "train.evaluate_every=1", "train.checkpoint_every=1", "train.keep_checkpoints=1"
-        )
-    )
-    kept = sorted(folder.name for folder in (tmp_path / "run" / "checkpoints").iterdir())
-    assert kept == sorted({"step-000004", f"step-{summary['best_step']:06d}"})
-    best = checkpoint_folder(tmp_path / "run" / "checkpoints", summary["best_step"])
+    values = iter([0.3, 0.1, 0.2, 0.4])
+    monkeypatch.setattr("palate.train.loop._to_minimise", lambda metric, figures: next(values))
+    every_step = ("train.evaluate_every=1", "train.checkpoint_every=1", "train.keep_checkpoints=1")
+    summary, lines = run(tiny_recipe(tmp_path, base, *every_step))
+    held_out = {line["step"]: line["loss"] for line in lines if line["split"] == "eval"}
+    assert (summary["best_step"], summary["eval"]["loss"]) == (2, held_out[2])
+    checkpoints = tmp_path / "run" / "checkpoints"
+    assert sorted(folder.name for folder in checkpoints.iterdir()) == ["step-000002", "step-000004"]
     published = tmp_path / "run" / "adapter" / "adapter_model.safetensors"
-    assert published.read_bytes() == (best / "adapter_model.safetensors").read_bytes()
+    best, last = (checkpoint_folder(checkpoints, step) / published.name for step in (2, 4))
+    assert published.read_bytes() == best.read_bytes() != last.read_bytes()
