@@ -67,7 +67,8 @@ def compare(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
             run = _part(folder, name, args.threads)
             run["load_average"] = os.getloadavg()[0]
             runs.setdefault(name, []).append(run)
-            print(f"{name}: {run['pairs_per_second']:.2f} pairs/s", file=sys.stderr)
+            speed, peak = run["pairs_per_second"], run["peak_memory_bytes"] / 1e9
+            print(f"{name}: {speed:.2f} pairs/s, {peak:.2f} GB", file=sys.stderr)
     typical = {name: _typical(of_name) for name, of_name in runs.items()}
     result: dict[str, Any] = {
         "palate": typical["palate:plain"],
@@ -126,6 +127,7 @@ def _ratios(result: dict[str, Any]) -> dict[str, float]:
         ours, theirs = result[name], result[peer]
         before = "memory_before_training_bytes"
         ratios[f"{name}_speed"] = ours["pairs_per_second"] / theirs["pairs_per_second"]
+        ratios[f"{name}_speed_by_cpu_time"] = theirs["cpu_seconds_per_pair"] / ours["cpu_seconds_per_pair"]
         ratios[f"{name}_memory"] = ours["peak_memory_bytes"] / theirs["peak_memory_bytes"]
         ratios[f"{name}_memory_added_by_training"] = (ours["peak_memory_bytes"] - ours[before]) / (
             theirs["peak_memory_bytes"] - theirs[before]
@@ -174,17 +176,16 @@ def _as_table(result: dict[str, Any]) -> str:
         f"{settings['num_warmup_steps']} of warm-up, {settings['size']} {settings['dtype']}, "
         f"{settings['num_threads']} threads, sides of {settings['median_tokens']} tokens (median)",
         "",
-        f"{'':24} {'pairs/s':>8} {'peak memory':>12} {'before it':>10} {'load':>5}",
+        f"{'':24} {'pairs/s':>8} {'CPU s/pair':>11} {'peak memory':>12} {'before':>10} {'load':>5}",
     ]
-    rows = [
-        (name, result[name]) for name in ("trl", "palate", "trl_grouped", "palate_grouped") if name in result
-    ]
+    names: list[str] = ["trl", "palate", "trl_grouped", "palate_grouped"]
+    rows = [(name, result[name]) for name in names if name in result]
     rows += [(f"trl {other['variant']}", other) for other in result["trl_other_batches"]]
     for name, run in rows:
         label = f"{name} {run['variant']}" if name in ("trl", "trl_grouped") else name
         peak, before = run["peak_memory_bytes"] / 1e9, run["memory_before_training_bytes"] / 1e9
-        speed, load = run["pairs_per_second"], run["load_average"]
-        lines.append(f"{label:24} {speed:8.2f} {peak:9.2f} GB {before:7.2f} GB {load:5.1f}")
+        speed, cpu, load = run["pairs_per_second"], run["cpu_seconds_per_pair"], run["load_average"]
+        lines.append(f"{label:24} {speed:8.2f} {cpu:11.2f} {peak:9.2f} GB {before:7.2f} GB {load:5.1f}")
     for name in ("palate", "palate_grouped"):
         if name in result:
             lines += [

@@ -13,15 +13,38 @@ import os
 import resource
 import sys
 import time
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workload import BATCH_SIZE, LEARNING_RATE, LORA_ALPHA, LORA_RANK, Workload, build_recipe, read_settings
+from workload import (
+    BATCH_SIZE,
+    LEARNING_RATE,
+    LORA_ALPHA,
+    LORA_RANK,
+    Settings,
+    Workload,
+    build_recipe,
+    read_settings,
+)
 
 __all__ = ["measure_palate", "measure_trl"]
 
 # Log-probabilities are compared on this many pairs, the run's first.
 NUM_COMPARED = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Seconds on the wall, and seconds of processor time of all threads."""
+
+    wall: float
+    cpu: float
+
+    def since(self, start: Moment) -> Moment:
+        """The time from `start` to here."""
+        return Moment(self.wall - start.wall, self.cpu - start.cpu)
 
 
 def measure_palate(folder: Path, *, grouped: bool) -> dict[str, Any]:
@@ -35,9 +58,9 @@ def measure_palate(folder: Path, *, grouped: bool) -> dict[str, Any]:
         """Notes when things happen."""
 
         def __init__(self) -> None:
-            self.begun: dict[str, float] = {}
-            self.ended: dict[str, float] = {}
-            self.steps: list[float] = []
+            self.begun: dict[str, Moment] = {}
+            self.ended: dict[str, Moment] = {}
+            self.steps: list[Moment] = []
             self.memory_before = 0
             self.task = ""
 
@@ -46,14 +69,14 @@ def measure_palate(folder: Path, *, grouped: bool) -> dict[str, Any]:
 
         def begin(self, task: str, total: int) -> None:
             self.task = task
-            self.begun[task] = time.perf_counter()
+            self.begun[task] = _now()
 
         def advance(self, done: int, detail: str = "") -> None:
             if self.task == "training":
-                self.steps.append(time.perf_counter())
+                self.steps.append(_now())
 
         def end(self) -> None:
-            self.ended[self.task] = time.perf_counter()
+            self.ended[self.task] = _now()
 
     settings, workload = read_settings(folder), Workload(folder)
     run = RunFolder(folder / ("palate_grouped" if grouped else "palate"))
@@ -64,13 +87,11 @@ def measure_palate(folder: Path, *, grouped: bool) -> dict[str, Any]:
     summary = train(recipe, read_pairs(recipe.data.train), None, run, clock)
     peak = _memory_peak()
     task = "reference log-probabilities"
-    reference_seconds = clock.ended[task] - clock.begun[task]
+    filling = clock.ended[task].since(clock.begun[task])
     metrics = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
     return {
-        **_rate(
-            clock.steps, settings.num_warmup_steps, reference_seconds / (settings.num_steps * BATCH_SIZE)
-        ),
-        "reference_seconds": reference_seconds,
+        **_rate(clock.steps, settings, filling),
+        "reference_seconds": filling.wall,
         "peak_memory_bytes": peak,
         "memory_before_training_bytes": clock.memory_before,
         "sharing_factor": summary["sharing_factor"],
@@ -104,22 +125,24 @@ def measure_trl(folder: Path, *, grouped: bool, variant: str) -> dict[str, Any]:
     """trl's DPOTrainer. `variant` is SIZExACCUMULATION, and `+checkpointing`, `+autocast` where wanted."""
     _use_threads(folder)
     import torch
-    from datasets import Dataset, disable_caching
+    from datasets import Dataset, disable_caching, disable_progress_bars
     from peft import LoraConfig
     from safetensors.torch import load_file
     from transformers import AutoTokenizer, PrinterCallback, TrainerCallback
     from transformers.utils import logging
     from trl import DPOConfig, DPOTrainer
 
+    warnings.simplefilter("ignore", FutureWarning)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     disable_caching()
+    disable_progress_bars()
 
     class Clock(TrainerCallback):  # type: ignore[misc]
         """Notes when things happen."""
 
         def __init__(self) -> None:
-            self.steps: list[float] = []
+            self.steps: list[Moment] = []
             self.losses: list[float] = []
             self.memory_before = 0
 
@@ -127,7 +150,7 @@ def measure_trl(folder: Path, *, grouped: bool, variant: str) -> dict[str, Any]:
             self.memory_before = _memory_now()
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self.steps.append(time.perf_counter())
+            self.steps.append(_now())
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
             if logs and "loss" in logs:
@@ -194,7 +217,7 @@ def measure_trl(folder: Path, *, grouped: bool, variant: str) -> dict[str, Any]:
             compared.append(trainer.compute_ref_log_probs(trainer.model, batch))
     sides = [torch.cat(parts) for parts in zip(*compared, strict=True)]
     return {
-        **_rate(clock.steps, settings.num_warmup_steps, 0.0),
+        **_rate(clock.steps, settings, Moment(0.0, 0.0)),
         "peak_memory_bytes": peak,
         "memory_before_training_bytes": clock.memory_before,
         "losses": clock.losses,
@@ -229,11 +252,25 @@ def _set_adapter(model: Any, initial: dict[str, Any]) -> None:
             parameter.copy_(initial[name])
 
 
-def _rate(step_ends: list[float], num_warmup: int, other_seconds_per_pair: float) -> dict[str, Any]:
-    """Pairs per second over the steps after the warm-up, and what makes it up."""
-    steps = [after - before for before, after in itertools.pairwise(step_ends[num_warmup - 1 :])]
-    seconds_per_pair = sum(steps) / (len(steps) * BATCH_SIZE) + other_seconds_per_pair
-    return {"pairs_per_second": 1 / seconds_per_pair, "step_seconds": steps}
+def _rate(step_ends: list[Moment], settings: Settings, beforehand: Moment) -> dict[str, Any]:
+    """Pairs per second over the steps after the warm-up.
+
+    beforehand: time spent before the first step for the pairs of all steps; each pair's share of it counts.
+    Processor time is what to look at where the machine was busy with other things.
+    """
+    steps = [b.since(a) for a, b in itertools.pairwise(step_ends[settings.num_warmup_steps - 1 :])]
+    num_measured, num_all = len(steps) * BATCH_SIZE, settings.num_steps * BATCH_SIZE
+    wall = sum(step.wall for step in steps) / num_measured + beforehand.wall / num_all
+    cpu = sum(step.cpu for step in steps) / num_measured + beforehand.cpu / num_all
+    return {
+        "pairs_per_second": 1 / wall,
+        "cpu_seconds_per_pair": cpu,
+        "step_seconds": [step.wall for step in steps],
+    }
+
+
+def _now() -> Moment:
+    return Moment(time.perf_counter(), time.process_time())
 
 
 def _rows(folder: Path, grouped: bool) -> list[dict[str, Any]]:
