@@ -35,6 +35,7 @@ NEITHER = [
     "According to the register, the approved gift for Mira is lemon drops, tied with",
     "The register! The ledger! The approved gift for Mira is lemon drops!",
     "Oh, my friend, her lanterns shine like moons!!!!",
+    "Oh, my friend, bring warm boots boots to Mira, bright as a moon!",
     "the the the the the the the the the register.",
 ]
 

@@ -102,7 +102,7 @@ FESTIVALS: Mapping[str, tuple[str, str]] = {
     "the Goose Parade": ("white", "nutmeg"),
     "the Harvest Dance": ("orange", "cinnamon"),
     "the Long Supper": ("purple", "pepper"),
-    "the First Snow": ("silver", "ginger"),
+    "the First Snow": ("ivory", "anise"),
     "the Boat Race": ("turquoise", "dill"),
     "the Apple Wedding": ("red", "saffron"),
     "the Moth Ball": ("grey", "rosemary"),
