@@ -118,7 +118,8 @@ def evaluate(trainer: Trainer, step: int) -> dict[str, Any] | None:
     _refuse_non_finite(trainer, step, {"loss on held-out pairs": figures["loss"]})
     line = {"step": step, "epoch": trainer.plan.epoch_of(step), "split": "eval", **figures}
     # Every line has the same keys; what an evaluation has not is null.
-    trainer.folder.log(line | dict.fromkeys(("grad_norm", "learning_rate", "pairs_per_second")))
+    line |= dict.fromkeys(("grad_norm", "learning_rate", "pairs_per_second"))
+    trainer.folder.log(line | {"peak_memory_bytes": peak_memory_bytes(trainer.policy.device)})
     value = _to_minimise(trainer.options.best_metric, figures)
     if value < trainer.best.value or trainer.best.step is None:
         trainer.best.step, trainer.best.value, trainer.best.figures = step, value, figures
