@@ -18,6 +18,7 @@ import sys
 import tempfile
 from dataclasses import asdict
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,10 @@ def main() -> None:
     if args.part:
         _run_part(args.part, Path(args.folder))
         return
+    if find_spec("trl") is None:
+        raise SystemExit(
+            "trl is not installed; it comes with Palate's development tools: pip install -e '.[dev]'"
+        )
     with tempfile.TemporaryDirectory(prefix="palate-benchmark-") as folder:
         result = compare(args, Path(folder))
     if args.json:
