@@ -108,6 +108,24 @@ def test_palate_loads_it(policy: Policy, tmp_path: Path) -> None:
     torch.testing.assert_close(logits(loaded.model), logits(policy.model), rtol=1e-5, atol=1e-5)
 
 
+def test_an_adapter_remembers_the_revision_of_its_base(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    def hub(name: str, revision: str | None = None) -> Path:
+        asked.append((name, revision))
+        return base
+
+    monkeypatch.setattr("palate.engine.loading.resolve_model_folder", hub)
+    options = ModelOptions.model_validate(
+        {"base": "someone/model", "revision": "v2", "adapter": {"rank": 4, "alpha": 8}}
+    )
+    saved = save_checkpoint(load_policy(options), tmp_path, 1)
+    load_trained(str(saved), ModelOptions())
+    assert asked == [("someone/model", "v2"), ("someone/model", "v2")]
+
+
 def test_saving_leaves_the_policy_trainable(policy: Policy, tmp_path: Path) -> None:
     save_checkpoint(policy, tmp_path, 1)
     assert policy.trainable_parameters()

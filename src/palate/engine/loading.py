@@ -52,19 +52,18 @@ def load_trained(name: str, options: ModelOptions, *, folder: Path | None = None
         policy = _load_base(options.model_copy(update={"base": name}), folder)
         policy.model.eval()
         return policy
-    base = _base_of(adapter)
-    policy = _load_base(options.model_copy(update={"base": base, "revision": None}), None)
+    policy = _load_base(options.model_copy(update=_base_of(adapter)), None)
     policy.name = name
     policy.model = load_adapter(policy.causal_lm, adapter)
     policy.model.eval()
     return policy
 
 
-def _base_of(adapter: Path) -> str:
+def _base_of(adapter: Path) -> dict[str, str | None]:
+    """The base an adapter was trained on, as model options name it."""
     try:
-        return str(
-            json.loads((adapter / "adapter_config.json").read_text("utf-8"))["base_model_name_or_path"]
-        )
+        config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+        return {"base": str(config["base_model_name_or_path"]), "revision": config.get("revision")}
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
             "the adapter's adapter_config.json cannot be read", where=str(adapter), why=first_line(error)
@@ -92,6 +91,7 @@ def _load_base(options: ModelOptions, folder: Path | None, weights: torch.dtype 
         compute_dtype=dtype,
         name=options.base,
         source=str(found) if is_local else options.base,
+        revision=None if is_local else options.revision,
     )
 
 

@@ -35,6 +35,8 @@ class Policy:
     """What people call it."""
     source: str
     """What finds the base again: a Hub name or a folder."""
+    revision: str | None = None
+    """Which branch, tag or commit of a Hub model it is, where not the main one."""
 
     def __post_init__(self) -> None:
         config = self.causal_lm.config

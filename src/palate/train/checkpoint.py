@@ -99,6 +99,7 @@ def _write_weights(policy: Policy, folder: Path) -> None:
     config: Any = policy.model.peft_config["default"]  # type: ignore[index]
     config.inference_mode = True  # what peft expects of an adapter that is loaded to be used
     config.base_model_name_or_path = policy.source
+    config.revision = policy.revision
     config.save_pretrained(folder)
     config.inference_mode = False
 
