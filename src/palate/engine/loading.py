@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from palate.engine.adapter import add_lora, first_line, load_adapter
+from palate.engine.cpu_attention import CPU_ATTENTION, register_cpu_attention
 from palate.engine.policy import Policy
 from palate.errors import ModelError
 from palate.recipe import ModelOptions
@@ -78,6 +79,9 @@ def _load_base(options: ModelOptions, folder: Path | None, weights: torch.dtype 
     attention = _choose_attention(options.attention, config, device)
     dtype = _choose_dtype(options.dtype, config, device)
     causal_lm = _load_causal_lm(found, config, options.base, attention, weights or dtype)
+    if attention == "sdpa" and device.type == "cpu":
+        register_cpu_attention()
+        causal_lm.set_attn_implementation(CPU_ATTENTION)
     causal_lm.to(device)
     _switch_off_dropout(causal_lm)
     is_local = folder is not None or Path(options.base).expanduser().is_dir()
