@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from palate.errors import ArtifactError
 from palate.playground import corpus, tokenizer, training, voices, world
@@ -68,11 +68,10 @@ def file_made_once(path: Path, make: Callable[[], str]) -> Path:
 def write_whole(path: Path, text: str) -> None:
     """Write a text file so that no reader ever sees half of it."""
     _make_room_for(path)
-    with NamedTemporaryFile(
-        "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as file:
-        file.write(text)
-    Path(file.name).replace(path)
+    # Not a temporary file of the standard library: those may be read by nobody but their maker.
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(text, encoding="utf-8", newline="\n")
+    unfinished.replace(path)
 
 
 def _make_room_for(path: Path) -> None:
