@@ -130,11 +130,11 @@ def _ratios(result: dict[str, Any]) -> dict[str, float]:
         if name not in result:
             continue
         ours, theirs = result[name], result[peer]
-        before = "memory_before_training_bytes"
+        before = "memory_before_loading_bytes"
         ratios[f"{name}_speed"] = ours["pairs_per_second"] / theirs["pairs_per_second"]
         ratios[f"{name}_speed_by_cpu_time"] = theirs["cpu_seconds_per_pair"] / ours["cpu_seconds_per_pair"]
         ratios[f"{name}_memory"] = ours["peak_memory_bytes"] / theirs["peak_memory_bytes"]
-        ratios[f"{name}_memory_added_by_training"] = (ours["peak_memory_bytes"] - ours[before]) / (
+        ratios[f"{name}_memory_added_by_work"] = (ours["peak_memory_bytes"] - ours[before]) / (
             theirs["peak_memory_bytes"] - theirs[before]
         )
         ratios[f"{name}_speed_against_fastest_trl"] = ours["pairs_per_second"] / fastest
@@ -188,7 +188,7 @@ def _as_table(result: dict[str, Any]) -> str:
     rows += [(f"trl {other['variant']}", other) for other in result["trl_other_batches"]]
     for name, run in rows:
         label = f"{name} {run['variant']}" if name in ("trl", "trl_grouped") else name
-        peak, before = run["peak_memory_bytes"] / 1e9, run["memory_before_training_bytes"] / 1e9
+        peak, before = run["peak_memory_bytes"] / 1e9, run["memory_before_loading_bytes"] / 1e9
         speed, cpu, load = run["pairs_per_second"], run["cpu_seconds_per_pair"], run["load_average"]
         lines.append(f"{label:24} {speed:8.2f} {cpu:11.2f} {peak:9.2f} GB {before:7.2f} GB {load:5.1f}")
     for name in ("palate", "palate_grouped"):
@@ -197,7 +197,9 @@ def _as_table(result: dict[str, Any]) -> str:
                 "",
                 f"{name}: {ratios[f'{name}_speed']:.1f} times trl's pairs/s at "
                 f"{ratios[f'{name}_memory']:.2f} of its memory "
-                f"({ratios[f'{name}_memory_added_by_training']:.2f} of what training adds)",
+                f"({ratios[f'{name}_memory_added_by_work']:.2f} without imports)",
+                f"against the fastest trl of all: {ratios[f'{name}_speed_against_fastest_trl']:.1f} times; "
+                f"against the leanest: {ratios[f'{name}_memory_against_leanest_trl']:.2f} of its memory",
                 f"losses of the first ten steps differ by at most "
                 f"{ratios[f'{name}_largest_loss_difference_of_first_ten']:.2g}",
             ]
@@ -238,7 +240,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--trl-batch",
-        default="8x1",
+        default="8x1,1x8",
         help="trl's pairs per device x accumulation, several separated by commas; the first is the peer. "
         "+checkpointing and +autocast switch on gradient checkpointing and bf16 autocast",
     )

@@ -49,7 +49,7 @@ class Moment:
 
 def measure_palate(folder: Path, *, grouped: bool) -> dict[str, Any]:
     """Palate's own `train`, watched from outside."""
-    _use_threads(folder)
+    _start(folder)
     from palate.data import read_pairs
     from palate.train import RunFolder, train
     from palate.watcher import Watcher
@@ -61,11 +61,7 @@ def measure_palate(folder: Path, *, grouped: bool) -> dict[str, Any]:
             self.begun: dict[str, Moment] = {}
             self.ended: dict[str, Moment] = {}
             self.steps: list[Moment] = []
-            self.memory_before = 0
             self.task = ""
-
-        def note(self, text: str) -> None:
-            self.memory_before = self.memory_before or _memory_now()
 
         def begin(self, task: str, total: int) -> None:
             self.task = task
@@ -84,6 +80,7 @@ def measure_palate(folder: Path, *, grouped: bool) -> dict[str, Any]:
     recipe = build_recipe(settings, workload, run.path, grouped=grouped)
     clock = Clock()
     run.begin(recipe)
+    before = _memory_now()
     summary = train(recipe, read_pairs(recipe.data.train), None, run, clock)
     peak = _memory_peak()
     task = "reference log-probabilities"
@@ -93,7 +90,7 @@ def measure_palate(folder: Path, *, grouped: bool) -> dict[str, Any]:
         **_rate(clock.steps, settings, filling),
         "reference_seconds": filling.wall,
         "peak_memory_bytes": peak,
-        "memory_before_training_bytes": clock.memory_before,
+        "memory_before_loading_bytes": before,
         "sharing_factor": summary["sharing_factor"],
         "layout": summary["layout"],
         "losses": [line["loss"] for line in metrics if line["split"] == "train"],
@@ -123,7 +120,7 @@ def _palate_logps(recipe: Any, folder: Path, grouped: bool) -> list[float]:
 
 def measure_trl(folder: Path, *, grouped: bool, variant: str) -> dict[str, Any]:
     """trl's DPOTrainer. `variant` is SIZExACCUMULATION, and `+checkpointing`, `+autocast` where wanted."""
-    _use_threads(folder)
+    _start(folder)
     import torch
     from datasets import Dataset, disable_caching, disable_progress_bars
     from peft import LoraConfig
@@ -144,10 +141,6 @@ def measure_trl(folder: Path, *, grouped: bool, variant: str) -> dict[str, Any]:
         def __init__(self) -> None:
             self.steps: list[Moment] = []
             self.losses: list[float] = []
-            self.memory_before = 0
-
-        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self.memory_before = _memory_now()
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             self.steps.append(_now())
@@ -163,6 +156,7 @@ def measure_trl(folder: Path, *, grouped: bool, variant: str) -> dict[str, Any]:
     if size * accumulation != BATCH_SIZE or not set(extras) <= {"checkpointing", "autocast"}:
         raise SystemExit(f"{variant}: not a batch of {BATCH_SIZE} pairs with +checkpointing or +autocast")
     clock = Clock()
+    before = _memory_now()
     trainer = DPOTrainer(
         model=str(workload.model),
         args=DPOConfig(
@@ -219,7 +213,7 @@ def measure_trl(folder: Path, *, grouped: bool, variant: str) -> dict[str, Any]:
     return {
         **_rate(clock.steps, settings, Moment(0.0, 0.0)),
         "peak_memory_bytes": peak,
-        "memory_before_training_bytes": clock.memory_before,
+        "memory_before_loading_bytes": before,
         "losses": clock.losses,
         "variant": variant,
         "adapter_dtype": ", ".join(sorted(adapter_dtypes)),
@@ -277,8 +271,11 @@ def _rows(folder: Path, grouped: bool) -> list[dict[str, Any]]:
     return json.loads(Workload(folder).rows(grouped).read_text(encoding="utf-8"))
 
 
-def _use_threads(folder: Path) -> None:
+def _start(folder: Path) -> None:
+    """Import beforehand what either tool would import late, so that both begin with the same memory."""
+    import peft  # noqa: F401
     import torch
+    from transformers import LlamaForCausalLM  # noqa: F401
 
     torch.set_num_threads(read_settings(folder).num_threads)
 
