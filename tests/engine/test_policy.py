@@ -159,7 +159,7 @@ def test_damaged_files_are_named_and_not_traced(tmp_path: Path) -> None:
     for file, content, what in (
         ("config.json", "{", "config.json cannot be read"),
         ("config.json", '{"model_type": "no-such-thing"}', "config.json cannot be read"),
-        ("config.json", '{"model_type": "t5"}', ""),
+        ("config.json", '{"model_type": "t5"}', "weights cannot be loaded"),
         ("model.safetensors", "rubbish", "weights cannot be loaded"),
         ("tokenizer.json", "{", "tokenizer cannot be read"),
     ):

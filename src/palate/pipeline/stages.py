@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 
 from palate.data import PairSet, read_pairs, read_prompts
@@ -155,7 +156,12 @@ def base_folder(recipe: Recipe, watcher: Watcher | None = None) -> Path | None:
 
 
 def playground_folder(watcher: Watcher | None = None) -> Path:
-    """The playground's base model, made on first use."""
+    """The playground's base model, made on first use.
+
+    Sets torch to one thread: the matrices are so small that a second one only waits for the first, and
+    where other programs run besides, waits cost many times the work.
+    """
+    torch.set_num_threads(1)
     watcher = watcher or Watcher()
     begun = False
 
