@@ -147,6 +147,8 @@ def _ratios(result: dict[str, Any]) -> dict[str, float]:
 def _part(folder: Path, name: str, num_threads: int) -> dict[str, Any]:
     """One part in a process of its own; what it found."""
     env = {
+        # Threads that wait by spinning stop each other wherever the machine has anything else to do.
+        "OMP_WAIT_POLICY": "PASSIVE",
         **os.environ,
         "OMP_NUM_THREADS": str(num_threads),
         "TOKENIZERS_PARALLELISM": "false",
