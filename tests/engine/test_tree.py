@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tiny_models import branch
 
 from palate.engine import Branch, Tree, build_tree
+from palate.engine.attention import visible
 from palate.engine.tree import count_nodes
 
 
@@ -83,6 +84,18 @@ def test_a_branch_needs_a_prompt_and_a_scored_token(ids: list[int], scored: list
 def test_a_tree_needs_a_branch() -> None:
     with pytest.raises(ValueError, match="at least one branch"):
         build_tree([])
+
+
+def test_padding_nodes_see_themselves_alone() -> None:
+    tree = build_tree([branch([5, 6], [7, 8]), branch([5, 6], [7, 9, 4])])
+    padded = tree.padded(3)
+    assert padded.num_nodes == 6
+    mask = visible(padded.end_N, padded.depth_N, window=2)
+    assert torch.equal(mask[4:, :4], torch.zeros(2, 4, dtype=torch.bool))
+    assert torch.equal(mask[4:, 4:], torch.eye(2, dtype=torch.bool))
+    assert torch.equal(mask[:4, :4], visible(tree.end_N, tree.depth_N, window=2))
+    assert not mask[:4, 4:].any()
+    assert padded.padded(3).num_nodes == 6
 
 
 def test_moving_a_tree_moves_every_tensor() -> None:

@@ -64,7 +64,7 @@ def _by_tree(policy: Policy, branches: Sequence[Branch]) -> BranchLogps:
     if getattr(policy.causal_lm, "_is_stateful", False):
         # A state passes over siblings as it passes over ancestors: no mask keeps them apart.
         raise ValueError("its layers carry a state from each token to the next")
-    tree = build_tree(branches).to(policy.device)
+    tree = build_tree(branches).to(policy.device).padded(_row_multiple(policy))
     mask = model_mask(tree, policy.text_config, policy.attention, policy.compute_dtype)
     with policy.autocast():
         hidden_ND = policy.hidden_states(tree.token_ids_N[None], mask, tree.depth_N[None])[0]
@@ -75,6 +75,15 @@ def _by_tree(policy: Policy, branches: Sequence[Branch]) -> BranchLogps:
         num_computed=tree.num_nodes,
         num_represented=tree.num_tokens_represented,
     )
+
+
+def _row_multiple(policy: Policy) -> int:
+    """What a row's length is rounded up to.
+
+    On a CPU every new shape of a bf16 product is compiled first, a millisecond each, and kept, most of a
+    megabyte each: rows of ever new lengths pay that at every step. Elsewhere shapes cost nothing.
+    """
+    return 32 if policy.device.type == "cpu" and policy.compute_dtype == torch.bfloat16 else 1
 
 
 def _padded(policy: Policy, branches: Sequence[Branch]) -> BranchLogps:

@@ -97,6 +97,21 @@ class Tree:
         moved: dict[str, Any] = {name: v.to(device) for name, v in values.items() if isinstance(v, Tensor)}
         return replace(self, **moved)
 
+    def padded(self, multiple: int) -> Self:
+        """The same tree with padding nodes after the others, so that N is a multiple of `multiple`.
+
+        A padding node sees itself alone and is no one's context.
+        """
+        extra = -self.num_nodes % multiple
+        own = torch.arange(self.num_nodes, self.num_nodes + extra, device=self.end_N.device)
+        zeros = torch.zeros_like(own)
+        return replace(
+            self,
+            token_ids_N=torch.cat([self.token_ids_N, zeros]),
+            depth_N=torch.cat([self.depth_N, zeros]),
+            end_N=torch.cat([self.end_N, own + 1]),
+        )
+
 
 def build_tree(branches: Sequence[Branch], *, with_leaves: bool = False) -> Tree:
     """Lay branches out as one tree.

@@ -26,6 +26,7 @@ def build_optimizer(policy: Policy, options: TrainOptions) -> torch.optim.AdamW:
         [group for group in groups if group["params"]],
         lr=options.learning_rate,
         betas=(options.adam_beta1, options.adam_beta2),
+        fused=policy.device.type in ("cpu", "cuda"),  # one pass over hundreds of small matrices
     )
 
 
