@@ -188,8 +188,8 @@ def report(run: Path, *, as_json: AsJson = False) -> None:
 
 def main(tokens: list[str] | None = None) -> None:
     """The `palate` command. Exit code 0: done. 1: the work fell short. 2: the call was wrong."""
-    # Threads that wait by spinning lose most of their time as soon as another program runs besides: the same
-    # training made 0.26 pairs/s with it and 2.5 without, on two busy cores. Read when torch is first imported.
+    # Threads that wait by spinning lose most of their time as soon as another program runs: the same
+    # training made 0.26 pairs/s so and 2.5 without, on two busy cores. Read when torch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
