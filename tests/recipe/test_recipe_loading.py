@@ -377,3 +377,15 @@ def test_an_option_without_effect_is_an_error(overrides: list[str], says: str) -
     assert error_of(MINIMAL, *overrides).what.startswith(says)
     for one in overrides[:-1]:
         parse_recipe(MINIMAL, [one])  # each by itself is fine: it is the two together that make no sense
+
+
+@pytest.mark.parametrize("override", ["train.max_steps=yes", "seed=true", "train.epochs=on"])
+def test_yes_is_not_a_number(override: str) -> None:
+    with pytest.raises(RecipeError, match="not a yes or no"):
+        parse_recipe("output: x", [override])
+    assert parse_recipe("output: x", ["model.adapter.rslora=yes"]).model.adapter.rslora  # type: ignore[union-attr]
+
+
+def test_a_temperature_too_small_to_compute_with_is_refused() -> None:
+    with pytest.raises(RecipeError, match="too close to 0"):
+        parse_recipe("output: x", ["compare.temperature=1e-300"])

@@ -46,11 +46,31 @@ def test_the_same_recipe_takes_it_up(tmp_path: Path) -> None:
 def test_another_recipe_is_refused(tmp_path: Path, override: str, section: str) -> None:
     folder = RunFolder(tmp_path / "run")
     folder.begin(recipe(folder.path))
+    folder.log({"step": 1})
     before = folder.recipe_file.read_text()
     with pytest.raises(RecipeError, match="another run lives in this folder") as caught:
         folder.begin(recipe(folder.path, override))
     assert caught.value.why == f"its recipe differs in: {section}"
     assert folder.recipe_file.read_text() == before
+
+
+def test_an_attempt_that_came_to_nothing_leaves_the_folder_free(tmp_path: Path) -> None:
+    """A slip in the data's name, mended as the error says, must not be answered with another error."""
+    folder = RunFolder(tmp_path / "run")
+    folder.begin(recipe(folder.path, "data.train.source=slip.jsonl"))
+    folder.begin(recipe(folder.path, "data.train.source=right.jsonl"))
+    assert load_recipe(folder.recipe_file).data.train.source == "right.jsonl"
+
+
+def test_a_recipe_of_the_users_own_does_not_make_a_folder_a_run(tmp_path: Path) -> None:
+    own = tmp_path / "recipe.yaml"
+    own.write_text(f"# mine\noutput: {tmp_path}\n")
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "mine.txt").write_text("dear to me")
+    with pytest.raises(RecipeError, match="not a run folder"):
+        RunFolder(tmp_path).begin(load_recipe(own))
+    assert own.read_text().startswith("# mine")
+    assert (tmp_path / "adapter" / "mine.txt").exists()
 
 
 def test_another_comparison_of_the_same_run_is_not_another_run(tmp_path: Path) -> None:

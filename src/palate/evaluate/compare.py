@@ -67,6 +67,8 @@ def compare_models(
     answers_base = _judged(_ask(base, asked, options, model, seed, watcher), scorer)
     answers_tuned = _judged(_ask(tuned, asked, options, model, seed, watcher), scorer)
     outcomes = [_outcome(a, b) for a, b in zip(answers_base, answers_tuned, strict=True)]
+    if scorer is not None:
+        _say_what_is_missing([*answers_base, *answers_tuned], watcher)
     prompt_ids = [content_id(prompt) for prompt in asked]
     return {
         "base": base.name,
@@ -136,6 +138,12 @@ def _judged(answers: Sequence[Answer], scorer: Scorer | None) -> list[_Judged]:
         _Judged(answer, score_answer(scorer, answer.prompt, answer.text) if scorer is not None else unjudged)
         for answer in answers
     ]
+
+
+def _say_what_is_missing(judged: Sequence[_Judged], watcher: Watcher) -> None:
+    problems = [item.score.problem for item in judged if item.score.value is None]
+    if problems:
+        watcher.note(f"{len(problems)} of {len(judged)} answers have no score; the first: {problems[0]}")
 
 
 def _outcome(base: _Judged, tuned: _Judged) -> Outcome:

@@ -173,7 +173,15 @@ class CompareOptions(Section):
     samples_per_prompt: PositiveInt = 1
     """Answers to each prompt from each model."""
     judge: str | None = None
-    """A scorer: a built-in name or `module:function` taking (prompt, answer) and returning a number."""
+    """`shorter`, `longer`, `finishes_sentence`, `varied`, or a `module:function` of (prompt, answer)."""
+
+    @model_validator(mode="after")
+    def _temperature_can_be_computed(self) -> Self:
+        if 0 < self.temperature < 0.01:
+            raise ValueError(
+                f"temperature = {self.temperature:g} is too close to 0 to compute with: 0 is greedy"
+            )
+        return self
 
     @model_validator(mode="after")
     def _sampling_options_have_effect(self) -> Self:

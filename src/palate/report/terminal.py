@@ -79,7 +79,7 @@ def _summary_rows(summary: RunSummary) -> list[tuple[str, str]]:
     check = summary.tree_check_max_abs_difference
     if check is not None:
         rows.append(
-            ("tree check", f"log-probabilities differ by at most {number(check, 2)} from the padded way")
+            ("tree check", f"log-probabilities differ by at most {number(check, 2)} from the model's own")
         )
     return [(name, value) for name, value in rows if value]
 

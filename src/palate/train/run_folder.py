@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from palate.errors import ArtifactError, RecipeError
-from palate.recipe import Recipe, load_recipe, write_recipe
+from palate.recipe import Recipe, dump_recipe, load_recipe
 
 __all__ = ["RunFolder"]
+
+_MARK = "# The recipe of this run, every default written out. By this line Palate knows the folder.\n"
 
 
 class RunFolder:
@@ -62,22 +64,24 @@ class RunFolder:
     def begin(self, recipe: Recipe) -> None:
         """Make the folder for this recipe, or take up the one it has.
 
+        A folder in which an attempt failed before it had anything to show is free to take.
+
         Raises:
-            RecipeError: another run lives here already.
+            RecipeError: another run lives here already, or something that is no run.
         """
-        if self.recipe_file.is_file():
+        if self._is_run():
             other = load_recipe(self.recipe_file)
             differing = [
                 name
                 for name in ("seed", "model", "data", "objective", "train")
                 if getattr(other, name) != getattr(recipe, name)
             ]
-            if differing:
+            if differing and self._has_work():
                 raise RecipeError(
                     "another run lives in this folder",
                     where=f"output = {self.path}",
                     why=f"its recipe differs in: {', '.join(differing)}",
-                    next="name another folder with output=..., or remove this one",
+                    next="name another folder with output=...",
                 )
         elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise RecipeError(
@@ -87,9 +91,19 @@ class RunFolder:
             )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            write_recipe(recipe, self.recipe_file)
+            self.recipe_file.write_text(_MARK + dump_recipe(recipe), encoding="utf-8")
         except OSError as error:
             raise ArtifactError(f"the run folder cannot be written: {error}", where=str(self.path)) from None
+
+    def _is_run(self) -> bool:
+        """Whether Palate made this folder. A recipe of the user's own that lies here does not make it one."""
+        try:
+            return self.recipe_file.read_text(encoding="utf-8").startswith(_MARK)
+        except (OSError, UnicodeDecodeError):
+            return False
+
+    def _has_work(self) -> bool:
+        return self.has("summary.json") or self.has("metrics.jsonl") or self.checkpoints.exists()
 
     def is_done(self) -> bool:
         """Whether training finished here."""
