@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from palate.errors import RecipeError
@@ -140,6 +140,7 @@ def test_every_default_is_written_out() -> None:
     assert paths(yaml.safe_load(dump_recipe(recipe))) == paths(recipe.model_dump())
 
 
+@example(1.0, 0, "a\x85b\u2028c\u2029")
 @given(
     st.floats(1e-9, 1, exclude_min=True),
     st.integers(0, 2**32 - 1),

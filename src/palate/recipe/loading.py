@@ -35,6 +35,17 @@ class _StrictLoader(yaml.SafeLoader):
         return node
 
 
+class _FaithfulDumper(yaml.SafeDumper):
+    """`yaml.safe_dump`, except that rare line ends inside a text are escaped: unquoted, YAML folds them."""
+
+    def represent_str(self, text: str) -> yaml.ScalarNode:
+        style = '"' if any(rare in text for rare in "\x85\u2028\u2029") else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_FaithfulDumper.add_representer(str, _FaithfulDumper.represent_str)
+
+
 def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe file and lay `key.path=value` overrides over it.
 
@@ -76,7 +87,7 @@ def parse_recipe(text: str, overrides: Sequence[str] = (), *, where: str = "reci
 
 def dump_recipe(recipe: Recipe) -> str:
     """The resolved recipe as YAML, every default written out; reading it back gives an equal recipe."""
-    return yaml.safe_dump(_plain(recipe), sort_keys=False, allow_unicode=True, width=100)
+    return yaml.dump(_plain(recipe), Dumper=_FaithfulDumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def write_recipe(recipe: Recipe, path: str | os.PathLike[str]) -> None:
