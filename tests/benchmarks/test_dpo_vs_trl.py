@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("trl")
-
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "dpo_vs_trl.py"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+import trl
 
 from palate.data import read_pairs
 from palate.engine import Renderer, load_policy
@@ -22,7 +23,6 @@ from palate.train import encode_pairs
 from palate.train.batches import plan_batches
 from tiny_run import losses, metrics, rows, run, tiny_recipe, tokenizer, write_base, write_rows
 
-trl = pytest.importorskip("trl")
 # What transformers has to say about options that trl sets.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
