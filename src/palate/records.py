@@ -77,12 +77,17 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two completions of one prompt and which of them is preferred."""
+    """Two completions of one prompt and which of them is preferred.
+
+    `margin` is by how much, in whatever unit the data states it; `weight` how much the pair counts.
+    """
 
     prompt: Messages
     chosen: Messages
     rejected: Messages
     provenance: Provenance
+    margin: float | None = None
+    weight: float = 1.0
 
     @property
     def id(self) -> str:
@@ -103,6 +108,17 @@ class Labelled:
     completion: Messages
     desirable: bool
     provenance: Provenance
+    weight: float = 1.0
+
+    @property
+    def id(self) -> str:
+        """Names the content, not the origin."""
+        return content_id(self.prompt, self.completion, self.desirable)
+
+    @property
+    def prompt_id(self) -> str:
+        """Names the prompt."""
+        return content_id(self.prompt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +128,17 @@ class Ranking:
     prompt: Messages
     completions: tuple[Messages, ...]
     provenance: Provenance
+    weight: float = 1.0
+
+    @property
+    def id(self) -> str:
+        """Names the content, not the origin."""
+        return content_id(self.prompt, *self.completions)
+
+    @property
+    def prompt_id(self) -> str:
+        """Names the prompt."""
+        return content_id(self.prompt)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ ROOMS = {
         "pairs_from_scores", "preferred_of", "score_answer",
     ],
     "palate.objectives": [
-        "PairLogps", "dpo_loss", "implicit_rewards", "ipo_loss", "objective_for", "sft_loss",
+        "LabelLogps", "PairLogps", "PairScores", "RankingLogps", "dpo_loss", "implicit_rewards", "ipo_loss",
+        "objective_for", "sft_loss",
     ],
     "palate.pipeline": [
         "compare_command", "compare_stage", "report_stage", "run_demo", "run_recipe", "train_stage",

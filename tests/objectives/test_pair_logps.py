@@ -65,7 +65,7 @@ def test_rewards_of_one_side_leave_the_other_out() -> None:
     [("rejected", "margin"), ("reference_chosen", "log_ratio_chosen"), ("rejected_lengths", "mean_margin")],
 )
 def test_reading_what_is_not_there_names_it(missing: str, attribute: str) -> None:
-    with pytest.raises(ValueError, match=f"PairLogps.{missing} is None"):
+    with pytest.raises(ValueError, match=f"{missing} is None"):
         getattr(dataclasses.replace(LOGPS, **{missing: None}), attribute)
 
 

@@ -1,14 +1,24 @@
 """What an objective is given, and what the loop does with its answer.
 
-An objective over pairs is a pure function `(logps: PairLogps, options) -> losses [B]`. It holds no model,
-knows no device, and reduces nothing. The loop adds up the losses of a whole batch, however it was cut
-into micro-batches, and divides the sum as the options say:
+An objective is a pure function `(inputs, options) -> losses [B]`. It holds no model, knows no device, and
+reduces nothing. What `inputs` is depends on the data it learns from and on what it reads of the model:
+
+    pairs, logps       PairLogps        dpo and its family, sft
+    pairs, scores      PairScores       a reward model
+    labels, logps      LabelLogps       kto, bco
+    rankings, logps    RankingLogps     plackett-luce
+
+The loop adds up the losses of a whole batch, however it was cut into micro-batches and spread over
+processes, each times its example's weight, and divides the sum as the options say:
 
     normalise_by = "examples"    by the number of examples of the batch
     normalise_by = "tokens"      by the number of scored tokens of its chosen completions
 
-What else the loop must know stands on the options class beside it (`palate.recipe.objective`):
-`needs_reference`, `needs_rejected`, `reward_scale`. It never asks which objective it runs.
+What else the loop must know stands on the options class beside it (`palate.recipe.objective.Objective`). It
+never asks which objective it runs. Two things no example can know of itself come with the inputs, computed
+over the whole batch: `LabelLogps.kl`, and the `reward_shift`. An objective whose examples see each other in
+any other way says `couples_batch`; it is then given the whole batch at once, and its gradient is taken in
+two passes (Gao et al. 2021, arXiv:2101.06983), so its result does not depend on the cut either.
 """
 
 from __future__ import annotations
@@ -17,7 +27,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-__all__ = ["PairLogps", "implicit_rewards"]
+__all__ = ["LabelLogps", "PairLogps", "PairScores", "RankingLogps", "implicit_rewards"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +51,22 @@ class PairLogps:
     """[B] log pi_ref(chosen | prompt); None where the objective needs no reference."""
     reference_rejected: Tensor | None = None
     """[B] log pi_ref(rejected | prompt); None where there is no reference or no rejected side."""
+    target_margin: Tensor | None = None
+    """[B] by how much each pair's chosen is better, as the data states it; None where it does not."""
+    reward_shift: Tensor | None = None
+    """[] mean reward of both sides over all earlier steps, 0 at the first; None unless asked for."""
+    chosen_log_collision: Tensor | None = None
+    """[B] mean over the chosen's scored tokens of log sum_v pi(v)^2, constant; None unless asked for."""
+    rejected_log_collision: Tensor | None = None
+    """[B] the same of the rejected completion."""
+    chosen_public: Tensor | None = None
+    """[B] like `chosen`, over the first min(|y_w|, |y_l|) scored tokens only; None unless asked for."""
+    rejected_public: Tensor | None = None
+    """[B] like `rejected`, over as many."""
+    reference_chosen_public: Tensor | None = None
+    """[B] like `reference_chosen`, over as many."""
+    reference_rejected_public: Tensor | None = None
+    """[B] like `reference_rejected`, over as many."""
 
     @property
     def log_ratio_chosen(self) -> Tensor:
@@ -64,6 +90,61 @@ class PairLogps:
         chosen = self.log_ratio_chosen / self.chosen_lengths.clamp(min=1)
         rejected_lengths = _present(self.rejected_lengths, "rejected_lengths")
         return chosen - self.log_ratio_rejected / rejected_lengths.clamp(min=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairScores:
+    """Scalar scores of B pairs, from a reward model: `[B]` each, carrying the gradient."""
+
+    chosen: Tensor
+    """[B] the score of each chosen completion."""
+    rejected: Tensor
+    """[B] the score of each rejected completion."""
+    target_margin: Tensor | None = None
+    """[B] by how much each pair's chosen is better, as the data states it; None where it does not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelLogps:
+    """Log-probabilities of B completions, each labelled desirable or not."""
+
+    logps: Tensor
+    """[B] log pi(completion | prompt) of the policy, summed over scored tokens; carries the gradient."""
+    lengths: Tensor
+    """[B] scored tokens of each completion."""
+    desirable: Tensor
+    """[B] bool: thumb up or down."""
+    reference: Tensor | None = None
+    """[B] log pi_ref(completion | prompt); None where the objective needs no reference."""
+    kl: Tensor | None = None
+    """[] estimate of KL(policy || reference) over the whole batch: the mean log-ratio of completions that
+    belong to other prompts, not below 0; constant. None unless asked for."""
+    reward_shift: Tensor | None = None
+    """[] mean reward over all earlier steps, 0 at the first; None unless asked for."""
+
+    @property
+    def log_ratio(self) -> Tensor:
+        """[B] log pi - log pi_ref."""
+        return self.logps - _present(self.reference, "reference")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankingLogps:
+    """Log-probabilities of B rankings of up to K completions, best first, padded on the right."""
+
+    logps: Tensor
+    """[B, K] log pi(completion | prompt) of the policy, 0 where absent; carries the gradient."""
+    lengths: Tensor
+    """[B, K] scored tokens of each completion, 0 where absent."""
+    present: Tensor
+    """[B, K] bool: whether the ranking is that long."""
+    reference: Tensor | None = None
+    """[B, K] log pi_ref(completion | prompt), 0 where absent; None where the objective needs no reference."""
+
+    @property
+    def log_ratio(self) -> Tensor:
+        """[B, K] log pi - log pi_ref, 0 where absent."""
+        return self.logps - _present(self.reference, "reference")
 
 
 def implicit_rewards(logps: PairLogps, scale: float) -> tuple[Tensor, Tensor | None]:
@@ -91,5 +172,5 @@ def implicit_rewards(logps: PairLogps, scale: float) -> tuple[Tensor, Tensor | N
 
 def _present(value: Tensor | None, name: str) -> Tensor:
     if value is None:
-        raise ValueError(f"PairLogps.{name} is None and is being read: the objective's metadata is wrong")
+        raise ValueError(f"{name} is None and is being read: the objective's metadata is wrong")
     return value

@@ -13,22 +13,39 @@ from pydantic import Field
 
 from palate.recipe.section import Section
 
-__all__ = ["DPO", "IPO", "OBJECTIVES", "SFT", "ObjectiveOptions"]
+__all__ = ["DPO", "IPO", "OBJECTIVES", "SFT", "Objective", "ObjectiveOptions"]
 
 
-class _Objective(Section):
+class Objective(Section):
     """Metadata every objective states; see `palate.objectives.contract` for how the loop uses it."""
 
     data: ClassVar[Literal["pairs", "labels", "rankings", "groups"]]
     """The kind of record it learns from."""
-    needs_reference: ClassVar[bool]
+    reads: ClassVar[Literal["logps", "scores"]] = "logps"
+    """What the model is asked for: log-probabilities of completions, or a scalar score of each."""
+    needs_reference: ClassVar[bool] = True
     """Whether it compares the policy with a reference."""
-    needs_rejected: ClassVar[bool]
+    needs_rejected: ClassVar[bool] = True
     """Whether it reads the rejected side at all; where not, that side costs nothing in training."""
-    normalise_by: ClassVar[Literal["examples", "tokens"]]
+    normalise_by: ClassVar[Literal["examples", "tokens"]] = "examples"
     """What the sum of the per-example losses of a whole batch is divided by."""
+    takes_margin: ClassVar[bool] = False
+    """Whether it honours a target margin of each pair (`target_margin`)."""
+    couples_batch: ClassVar[bool] = False
+    """Whether an example's loss depends on the other examples of its batch."""
+    needs_kl: ClassVar[bool] = False
+    """Whether it compares rewards with an estimate of KL(policy || reference) from mismatched pairs."""
+    needs_reward_shift: ClassVar[bool] = False
+    """Whether it compares rewards with the mean reward of the steps before (`reward_shift`)."""
+    needs_public_length: ClassVar[bool] = False
+    """Whether it tells the first min(|y_w|, |y_l|) tokens of a completion from those after them."""
     paper: ClassVar[str]
     """Where it comes from."""
+
+    @property
+    def needs_collision(self) -> bool:
+        """Whether it needs log sum_v pi(v)^2 at every scored token, which only the head can tell."""
+        return False
 
     @property
     def reward_scale(self) -> float:
@@ -36,7 +53,7 @@ class _Objective(Section):
         return 1.0
 
 
-class DPO(_Objective):
+class DPO(Objective):
     """Direct preference optimisation."""
 
     data = "pairs"
@@ -56,7 +73,7 @@ class DPO(_Objective):
         return self.beta
 
 
-class IPO(_Objective):
+class IPO(Objective):
     """Identity preference optimisation."""
 
     data = "pairs"
@@ -76,7 +93,7 @@ class IPO(_Objective):
         return self.beta
 
 
-class SFT(_Objective):
+class SFT(Objective):
     """Supervised fine-tuning on the chosen completion alone."""
 
     data = "pairs"
