@@ -39,8 +39,8 @@ ROOMS = {
     ],
     "palate.recipe": [
         "DPO", "IPO", "OBJECTIVES", "SFT", "CompareOptions", "DataOptions", "LoraOptions", "ModelOptions",
-        "ObjectiveOptions", "Recipe", "SourceOptions", "TrainOptions", "dump_recipe", "load_recipe",
-        "parse_recipe", "write_recipe",
+        "Objective", "ObjectiveOptions", "Recipe", "SourceOptions", "TrainOptions", "dump_recipe",
+        "load_recipe", "parse_recipe", "write_recipe",
     ],
     "palate.records": [
         "Answer", "Labelled", "Message", "Messages", "Pair", "Provenance", "Ranking", "SetAside", "Verdict",

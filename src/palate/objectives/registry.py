@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from torch import Tensor
 
-from palate.objectives.contract import PairLogps
-from palate.objectives.dpo import dpo_loss
-from palate.objectives.ipo import ipo_loss
-from palate.objectives.sft import sft_loss
-from palate.recipe.objective import DPO, IPO, SFT, ObjectiveOptions
+from palate.recipe.objective import Objective
 
-__all__ = ["PAIR_OBJECTIVES", "objective_for"]
-
-PAIR_OBJECTIVES: dict[type[DPO] | type[IPO] | type[SFT], Callable[[PairLogps, Any], Tensor]] = {
-    DPO: dpo_loss,
-    IPO: ipo_loss,
-    SFT: sft_loss,
-}
-"""Each function takes the options class it stands beside."""
+__all__ = ["objective_for"]
 
 
-def objective_for(options: ObjectiveOptions) -> Callable[[PairLogps], Tensor]:
-    """The objective these options describe: log-probabilities of B pairs in, `[B]` losses out."""
-    loss = PAIR_OBJECTIVES[type(options)]
-    return lambda logps: loss(logps, options)
+def objective_for(options: Objective) -> Callable[[Any], Tensor]:
+    """The objective these options describe: its inputs (`contract.py`) in, `[B]` losses out."""
+    module, _, name = options.loss.partition(":")
+    loss: Callable[[Any, Objective], Tensor] = getattr(import_module(module), name)
+    return lambda inputs: loss(inputs, options)

@@ -1,7 +1,7 @@
 """One typed YAML recipe is one run."""
 
 from palate.recipe.loading import dump_recipe, load_recipe, parse_recipe, write_recipe
-from palate.recipe.objective import DPO, IPO, OBJECTIVES, SFT, ObjectiveOptions
+from palate.recipe.objective import DPO, IPO, OBJECTIVES, SFT, Objective, ObjectiveOptions
 from palate.recipe.schema import (
     CompareOptions,
     DataOptions,
@@ -21,6 +21,7 @@ __all__ = [
     "DataOptions",
     "LoraOptions",
     "ModelOptions",
+    "Objective",
     "ObjectiveOptions",
     "Recipe",
     "SourceOptions",
