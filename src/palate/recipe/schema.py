@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from palate.recipe.objective import DPO, ObjectiveOptions
 from palate.recipe.section import Section
 
 __all__ = [
+    "ADAPTERS",
+    "AdapterOptions",
     "CompareOptions",
     "DataOptions",
+    "ExistingAdapterOptions",
     "LoraOptions",
     "ModelOptions",
+    "QuantizationOptions",
     "Recipe",
     "SourceOptions",
     "TrainOptions",
 ]
 
-Layout = Literal["auto", "strings", "messages", "mixed", "transcript", "question", "stance"]
+Layout = Literal[
+    "auto", "strings", "messages", "mixed", "transcript", "question", "stance", "labels", "ranking"
+]
 PositiveInt = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -51,6 +57,39 @@ class LoraOptions(Section):
     """Scale by alpha / sqrt(rank) (Kalajdzievski 2023, arXiv:2312.03732)."""
 
 
+class ExistingAdapterOptions(Section):
+    """A LoRA adapter that was trained before and is trained on; it brings its own rank and targets."""
+
+    type: Literal["existing"]
+    """The kind of adapter."""
+    path: Annotated[str, Field(min_length=1)]
+    """An adapter's folder, or the folder of a run that left one."""
+
+
+ADAPTERS: dict[str, type[Section]] = {"lora": LoraOptions, "existing": ExistingAdapterOptions}
+"""Every kind of adapter, by its type."""
+
+
+def _adapter_type(value: Any) -> Any:
+    """A fresh LoRA adapter where nothing is said: `adapter: {rank: 8}` is enough."""
+    return value.get("type", "lora") if isinstance(value, dict) else getattr(value, "type", None)
+
+
+AdapterOptions = Annotated[
+    Annotated[LoraOptions, Tag("lora")] | Annotated[ExistingAdapterOptions, Tag("existing")],
+    Discriminator(_adapter_type),
+]
+
+
+class QuantizationOptions(Section):
+    """The base held in four bits under an adapter: QLoRA (Dettmers et al. 2023, arXiv:2305.14314)."""
+
+    type: Literal["nf4", "fp4"] = "nf4"
+    """The sixteen values a weight may take: `nf4` those of a normal distribution, `fp4` a small float's."""
+    double: bool = True
+    """Hold the scale of each block of weights in eight bits too (double quantisation, section 3)."""
+
+
 class ModelOptions(Section):
     """The model to align."""
 
@@ -64,8 +103,19 @@ class ModelOptions(Section):
     """`auto` takes cuda, else mps, else cpu; or name one, such as `cuda:1`."""
     attention: Literal["auto", "sdpa", "eager", "flex_attention"] = "auto"
     """Which attention kernel runs. `auto` takes flex_attention on cuda, else sdpa, where the model can."""
-    adapter: LoraOptions | None = LoraOptions()
-    """A LoRA adapter; `null` trains every weight, held in fp32."""
+    quantization: QuantizationOptions | None = None
+    """Holds the base's linear layers in four bits; `{}` takes the defaults. Head and embeddings stay."""
+    adapter: AdapterOptions | None = LoraOptions()
+    """What is trained over the base; `null` trains every weight, held in fp32."""
+
+    @model_validator(mode="after")
+    def _a_quantised_base_has_an_adapter(self) -> Self:
+        if self.quantization is not None and self.adapter is None:
+            raise ValueError(
+                "adapter = null trains every weight, and four bits are too few to train: "
+                "give the model an adapter, or drop quantization"
+            )
+        return self
 
     @model_validator(mode="after")
     def _revision_has_effect(self) -> Self:
@@ -87,6 +137,10 @@ class SourceOptions(Section):
     """How the rows are laid out; `auto` looks at them. `palate data inspect` names what it finds."""
     support_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
     """For `stance`: the first int(n * ratio) of n rows prefer support, the rest oppose; 1 where absent."""
+    margin_column: Annotated[str, Field(min_length=1)] | None = None
+    """The column that holds by how much chosen is better than rejected, 0 or more, in the data's own unit."""
+    weight_column: Annotated[str, Field(min_length=1)] | None = None
+    """The column that holds how much a row counts in training, above 0; every row counts 1 where absent."""
     limit: PositiveInt | None = None
     """Read only the first rows."""
 
@@ -95,6 +149,14 @@ class SourceOptions(Section):
         if self.support_ratio is not None and self.layout not in ("auto", "stance"):
             raise ValueError(
                 f'support_ratio has no effect with layout "{self.layout}": it belongs to "stance"'
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _margin_column_has_effect(self) -> Self:
+        if self.margin_column is not None and self.layout in ("labels", "ranking"):
+            raise ValueError(
+                f'margin_column has no effect with layout "{self.layout}": only pairs have a margin'
             )
         return self
 
@@ -133,6 +195,10 @@ class TrainOptions(Section):
     """`tree` computes every distinct token once; `padded` each completion by itself, as others do."""
     group_by_prompt: bool = False
     """Put pairs of one prompt into one batch, where the tree shares most."""
+    gradient_checkpointing: bool = False
+    """Keep only each layer's input for the backward pass and compute the rest again: slower, smaller."""
+    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw", "paged_adamw_8bit"] = "adamw"
+    """`8bit` holds the moments of large matrices in eight bits; `paged` moves them to the host (cuda only)."""
     learning_rate: Annotated[float, Field(gt=0)] = 5e-5
     """The peak learning rate of AdamW."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
