@@ -18,13 +18,15 @@ __all__ = ["Policy"]
 
 @dataclass(eq=False)
 class Policy:
-    """A causal language model ready to be scored, trained and sampled.
+    """A model ready to be scored and trained: a causal language model, or a reward model.
 
-    `model` is what is trained: a peft model over `causal_lm`, or `causal_lm` itself.
+    `model` is what is trained: a peft model over `base_model`, or `base_model` itself. A reward model is the
+    same transformer with a linear map to one number, `score`, where a causal language model has its head
+    (transformers' sequence classification with one label).
     """
 
     model: nn.Module
-    causal_lm: Any
+    base_model: Any
     tokenizer: Any
     folder: Path
     device: torch.device
@@ -37,12 +39,46 @@ class Policy:
     """What finds the base again: a Hub name or a folder."""
     revision: str | None = None
     """Which branch, tag or commit of a Hub model it is, where not the main one."""
+    quantization: str = "none"
+    """How the base's linear layers are held, such as `nf4+double`: a part of the reference's numerics."""
+    start_hash: str = ""
+    """sha256 of the adapter that training starts from; empty where it starts from the base."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about how it was loaded."""
 
     def __post_init__(self) -> None:
-        config = self.causal_lm.config
+        config = self.base_model.config
         self.text_config = config.get_text_config() if hasattr(config, "get_text_config") else config
-        self.decoder = self.causal_lm.get_decoder()
+        self.decoder = self.base_model.get_decoder()
         self.pad_token_id: int = _pad_token_id(self.tokenizer)
+
+    @property
+    def is_reward_model(self) -> bool:
+        """Whether it gives completions a score, and no probability."""
+        return hasattr(self.base_model, "score")
+
+    @property
+    def causal_lm(self) -> Any:
+        """The bare language model, to be asked for logits or to generate.
+
+        Raises:
+            ValueError: it is a reward model, which has no such thing.
+        """
+        if self.is_reward_model:
+            raise ValueError(f"{self.name} is a reward model: it scores completions and writes none")
+        return self.base_model
+
+    @property
+    def score_head(self) -> nn.Module:
+        """The map from a hidden state to a score, as it stands now (peft may have wrapped it).
+
+        Raises:
+            ValueError: it is no reward model.
+        """
+        if not self.is_reward_model:
+            raise ValueError(f"{self.name} is no reward model: it has no score head")
+        head: nn.Module = self.base_model.score
+        return head
 
     @property
     def head(self) -> LanguageHead:
@@ -64,14 +100,16 @@ class Policy:
     def autocast(self) -> contextlib.AbstractContextManager[None]:
         """Mixed precision where weights are held in more than the compute dtype, else nothing.
 
-        LoRA sees to its own fp32 weights (`lora.py`); modules trained whole beside it do not. The answer is
-        the same inside `as_reference`, or policy and reference would round differently.
+        LoRA sees to its own fp32 weights (`lora.py`), and a score head is always applied in fp32
+        (`scores.py`); other modules trained whole do not. The answer is the same inside `as_reference`, or
+        policy and reference would round differently.
         """
         if any(
             weight.dtype != self.compute_dtype
             and ".lora_" not in name
+            and not name.startswith("score.")
             and (weight.requires_grad or ".modules_to_save." in name)
-            for name, weight in self.causal_lm.named_parameters()
+            for name, weight in self.base_model.named_parameters()
         ):
             return torch.autocast(self.device.type, dtype=self.compute_dtype)
         return contextlib.nullcontext()
@@ -101,7 +139,7 @@ class Policy:
 
     def stop_ids(self) -> list[int]:
         """The tokens the model's own generation settings end an answer with, beside the tokenizer's."""
-        stops = getattr(self.causal_lm.generation_config, "eos_token_id", None)
+        stops = getattr(self.base_model.generation_config, "eos_token_id", None)
         if stops is None:
             return []
         return [int(stop) for stop in stops] if isinstance(stops, list) else [int(stops)]
@@ -109,6 +147,39 @@ class Policy:
     def trainable_parameters(self) -> list[nn.Parameter]:
         """What the optimizer moves."""
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+    def save_weights(self, folder: Path) -> None:
+        """What was trained, as others load it: an adapter's folder, or a whole model with its tokenizer.
+
+        A whole reward model is loaded by `AutoModelForSequenceClassification.from_pretrained(folder)`. An
+        adapter's folder names its base and not how many labels it has, so it takes `num_labels=1` too.
+
+        Raises:
+            OSError, SafetensorError: it cannot be written.
+        """
+        if self.has_adapter:
+            self._save_adapter(folder)
+            return
+        self.base_model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        if self.is_reward_model:
+            # What ends an answer; transformers writes it only beside models that generate.
+            self.base_model.generation_config.save_pretrained(folder)
+
+    def _save_adapter(self, folder: Path) -> None:
+        from peft import get_peft_model_state_dict
+        from safetensors.torch import save_file
+
+        # save_embedding_layers looks the base up on the Hub when it is to decide for itself.
+        state = get_peft_model_state_dict(self.model, save_embedding_layers=False)
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+        save_file(tensors, folder / "adapter_model.safetensors")
+        config: Any = self.model.peft_config["default"]  # type: ignore[index]
+        config.inference_mode = True  # what peft expects of an adapter that is loaded to be used
+        config.base_model_name_or_path = self.source
+        config.revision = self.revision
+        config.save_pretrained(folder)
+        config.inference_mode = False
 
 
 def _pad_token_id(tokenizer: Any) -> int:
