@@ -27,8 +27,9 @@ ROOMS = {
         "pairs_from_scores", "preferred_of", "score_answer",
     ],
     "palate.objectives": [
-        "LabelLogps", "PairLogps", "PairScores", "RankingLogps", "dpo_loss", "implicit_rewards", "ipo_loss",
-        "objective_for", "sft_loss",
+        "LabelLogps", "PairLogps", "PairScores", "RankingLogps", "apo_zero_unpaired_loss", "bco_loss",
+        "bradley_terry_loss", "dpo_loss", "implicit_rewards", "ipo_loss", "kto_loss", "objective_for",
+        "plackett_luce_loss", "sft_loss",
     ],
     "palate.pipeline": [
         "compare_command", "compare_stage", "report_stage", "run_demo", "run_recipe", "train_stage",
@@ -38,8 +39,9 @@ ROOMS = {
         "style_of", "training_prompts", "write_pairs",
     ],
     "palate.recipe": [
-        "DPO", "IPO", "OBJECTIVES", "SFT", "CompareOptions", "DataOptions", "LoraOptions", "ModelOptions",
-        "Objective", "ObjectiveOptions", "Recipe", "SourceOptions", "TrainOptions", "dump_recipe",
+        "BCO", "DPO", "IPO", "KTO", "OBJECTIVES", "SFT", "APOZeroUnpaired", "BradleyTerry", "AdapterOptions",
+        "CompareOptions", "DataOptions", "ExistingAdapterOptions", "LoraOptions", "ModelOptions", "Objective",
+        "ObjectiveOptions", "PlackettLuce", "Recipe", "SourceOptions", "TrainOptions", "dump_recipe",
         "load_recipe", "parse_recipe", "write_recipe",
     ],
     "palate.records": [

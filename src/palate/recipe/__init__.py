@@ -1,28 +1,50 @@
 """One typed YAML recipe is one run."""
 
 from palate.recipe.loading import dump_recipe, load_recipe, parse_recipe, write_recipe
-from palate.recipe.objective import DPO, IPO, OBJECTIVES, SFT, Objective, ObjectiveOptions
+from palate.recipe.objective import (
+    BCO,
+    DPO,
+    IPO,
+    KTO,
+    OBJECTIVES,
+    SFT,
+    APOZeroUnpaired,
+    BradleyTerry,
+    Objective,
+    ObjectiveOptions,
+    PlackettLuce,
+)
 from palate.recipe.schema import (
+    AdapterOptions,
     CompareOptions,
     DataOptions,
+    ExistingAdapterOptions,
     LoraOptions,
     ModelOptions,
+    QuantizationOptions,
     Recipe,
     SourceOptions,
     TrainOptions,
 )
 
 __all__ = [
+    "BCO",
     "DPO",
     "IPO",
+    "KTO",
     "OBJECTIVES",
     "SFT",
+    "APOZeroUnpaired",
+    "AdapterOptions",
+    "BradleyTerry",
     "CompareOptions",
     "DataOptions",
+    "ExistingAdapterOptions",
     "LoraOptions",
     "ModelOptions",
     "Objective",
     "ObjectiveOptions",
+    "PlackettLuce",
     "Recipe",
     "SourceOptions",
     "TrainOptions",
