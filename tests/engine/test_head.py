@@ -57,7 +57,7 @@ def test_chunks_give_the_log_softmax_and_its_gradient(shape: dict[str, float], f
     linear.requires_grad_(not frozen)
     leaves = [hidden] if frozen else [hidden, linear.weight]
     weights = torch.linspace(-2, 3, len(target))
-    ours = LanguageHead(linear, config(shape)).edge_logps(hidden, context, target)
+    ours = LanguageHead(linear, config(shape)).edges(hidden, context, target).logps_E
     expected = plainly(hidden, linear, context, target, shape)
     assert ours.dtype == torch.float32
     torch.testing.assert_close(ours.double(), expected, rtol=0, atol=2e-6)
@@ -72,7 +72,7 @@ def test_the_hand_written_gradient_is_the_slope(shape: dict[str, float]) -> None
     """Central differences of a float64 computation: independent of every derivative in this file."""
     hidden, linear, context, target = problem()
     linear.requires_grad_(False)
-    ours = LanguageHead(linear, config(shape)).edge_logps(hidden, context, target)
+    ours = LanguageHead(linear, config(shape)).edges(hidden, context, target).logps_E
     weights = torch.linspace(-2, 3, len(target), dtype=torch.float64)
     (gradient,) = torch.autograd.grad((ours * weights).sum(), hidden)
     step = 1e-6
@@ -89,7 +89,7 @@ def test_the_hand_written_gradient_is_the_slope(shape: dict[str, float]) -> None
 def test_a_frozen_head_gets_no_gradient_and_keeps_no_logits() -> None:
     hidden, linear, context, target = problem()
     linear.requires_grad_(False)
-    ours = LanguageHead(linear, config({})).edge_logps(hidden, context, target)
+    ours = LanguageHead(linear, config({})).edges(hidden, context, target).logps_E
     ours.sum().backward(retain_graph=True)
     assert linear.weight.grad is None
     saved = [tensor for tensor in ours.grad_fn.saved_tensors if tensor is not None]  # type: ignore[union-attr]
@@ -100,7 +100,7 @@ def test_a_frozen_head_gets_no_gradient_and_keeps_no_logits() -> None:
 def test_the_graph_may_be_gone_through_twice() -> None:
     hidden, linear, context, target = problem()
     linear.requires_grad_(False)
-    ours = LanguageHead(linear, config({})).edge_logps(hidden, context, target).sum()
+    ours = LanguageHead(linear, config({})).edges(hidden, context, target).logps_E.sum()
     first, second = (torch.autograd.grad(ours, hidden, retain_graph=True)[0] for _ in range(2))
     assert torch.equal(first, second)
 
@@ -116,7 +116,7 @@ def test_only_a_chunk_of_logits_is_ever_there(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(head_module.F, "linear", spy)
     hidden, linear, context, target = problem()
     linear.requires_grad_(False)
-    LanguageHead(linear, config({})).edge_logps(hidden, context, target)
+    LanguageHead(linear, config({})).edges(hidden, context, target)
     assert rows == [2, 2, 2, 1]
 
 
@@ -124,7 +124,7 @@ def test_a_head_with_a_bias_goes_by_autograd() -> None:
     hidden, _, context, target = problem()
     torch.manual_seed(0)
     linear = nn.Linear(WIDTH, VOCABULARY).requires_grad_(False)
-    ours = LanguageHead(linear, config({})).edge_logps(hidden, context, target)
+    ours = LanguageHead(linear, config({})).edges(hidden, context, target).logps_E
     expected = plainly(hidden, linear, context, target, {})
     torch.testing.assert_close(ours.double(), expected, rtol=0, atol=2e-6)
     mine, other = (torch.autograd.grad(value.sum(), hidden)[0] for value in (ours, expected))
@@ -136,7 +136,7 @@ def test_bf16_weights_give_fp32_log_probabilities(frozen: bool) -> None:
     """Only the matrix product is in bf16: its rounding (2^-9 of logits of about 10) is all the difference."""
     hidden, linear, context, target = problem(torch.bfloat16)
     linear.requires_grad_(not frozen)
-    ours = LanguageHead(linear, config({})).edge_logps(hidden, context, target)
+    ours = LanguageHead(linear, config({})).edges(hidden, context, target).logps_E
     expected = plainly(hidden, linear, context, target, {})
     assert ours.dtype == torch.float32
     assert (ours - expected).abs().max() < 0.06
@@ -148,4 +148,4 @@ def test_bf16_weights_give_fp32_log_probabilities(frozen: bool) -> None:
 def test_nothing_asked_nothing_computed() -> None:
     _, linear, _, _ = problem()
     empty = torch.empty(0, dtype=torch.long)
-    assert LanguageHead(linear, config({})).edge_logps(torch.empty(0, WIDTH), empty, empty).shape == (0,)
+    assert LanguageHead(linear, config({})).edges(torch.empty(0, WIDTH), empty, empty).logps_E.shape == (0,)

@@ -173,7 +173,7 @@ def test_running_out_of_memory_is_no_proof_of_anything(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("name", ["llama", "gemma3", "qwen2-sliding"])
 def test_bf16_passes_and_a_wrong_mask_in_bf16_does_not(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tolerance for bf16 is wide; it is not so wide that siblings may see each other."""
-    from palate.engine import logps
+    from palate.engine import forward
 
     policy = tiny_policy(tiny_model(tiny_config(name), dtype=torch.bfloat16))
     assert prove_layout(policy, tiny_branches("pairs")).layout == "tree"
@@ -181,7 +181,7 @@ def test_bf16_passes_and_a_wrong_mask_in_bf16_does_not(name: str, monkeypatch: p
     def causal_only(tree: Any, config: Any, attention: str, dtype: torch.dtype) -> Tensor:
         return torch.ones(tree.num_nodes, tree.num_nodes, dtype=torch.bool).tril()[None, None]
 
-    monkeypatch.setattr(logps, "model_mask", causal_only)
+    monkeypatch.setattr(forward, "model_mask", causal_only)
     proof = prove_layout(policy, tiny_branches("pairs"))
     assert proof.layout == "padded"
     assert "off by" in proof.note

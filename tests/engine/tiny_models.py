@@ -95,7 +95,7 @@ def tiny_policy(
             awaken_adapter(trained)
     return Policy(
         model=trained.eval(),
-        causal_lm=model,
+        base_model=model,
         tokenizer=SimpleNamespace(pad_token_id=0, eos_token_id=2),
         folder=folder,
         device=torch.device("cpu"),

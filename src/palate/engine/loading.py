@@ -87,7 +87,7 @@ def _load_base(options: ModelOptions, folder: Path | None, weights: torch.dtype 
     is_local = folder is not None or Path(options.base).expanduser().is_dir()
     return Policy(
         model=causal_lm,
-        causal_lm=causal_lm,
+        base_model=causal_lm,
         tokenizer=load_tokenizer(found, options.base),
         folder=found,
         device=device,
