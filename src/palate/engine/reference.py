@@ -1,8 +1,10 @@
 """The reference's log-probabilities: computed once per model and token sequence, and then never again.
 
-They depend on the base weights, the tokens and the numerics, and on nothing else; the key is exactly that.
-So a changed learning rate, seed, rank, objective or output folder recomputes nothing, a crash loses at most
-the batch in flight, and runs on one machine share what they have.
+They depend on the reference's weights, the tokens and the numerics, and on nothing else; the key is exactly
+that. So a changed learning rate, seed, rank, objective or output folder recomputes nothing, a crash loses at
+most the batch in flight, and runs and processes on one machine share what they have.
+
+A reference that moves (`MovingReference`) cannot be kept so: it is computed as training goes.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from palate.engine.logps import BranchLogps, Layout, branch_logps
 from palate.engine.policy import Policy
@@ -27,7 +30,7 @@ from palate.engine.tree import Branch
 from palate.errors import ArtifactError
 from palate.home import palate_home
 
-__all__ = ["Reference", "weights_hash"]
+__all__ = ["MovingReference", "Reference", "weights_hash"]
 
 
 _TABLE = "CREATE TABLE IF NOT EXISTS logps (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"
@@ -35,18 +38,29 @@ _CHECKSUM_BYTES = 4
 
 
 class Reference:
-    """Reference log-probabilities of one base model, kept on disk.
+    """Reference log-probabilities of one frozen model, kept on disk.
+
+    The model is `policy` with a fresh adapter switched off; with `adapter_on`, as it stands: a model of its
+    own beside the one trained, or one that training goes on from.
 
     num_computed and num_cached count completions asked of `fill`, for the run's summary.
     """
 
-    def __init__(self, policy: Policy, layout: Layout, home: Path | None = None) -> None:
-        self.policy = policy
+    def __init__(
+        self, policy: Policy, layout: Layout, home: Path | None = None, *, adapter_on: bool = False
+    ) -> None:
+        self.policy: Policy | None = policy
         self.layout = layout
+        self.adapter_on = adapter_on
+        self.device = policy.device
         self.num_computed = 0
         self.num_cached = 0
         libraries = f"{torch.__version__}|{version('transformers')}"
         numerics = f"{policy.compute_dtype}|{policy.attention}|{layout}|{policy.device.type}|{libraries}"
+        if policy.quantization != "none":
+            numerics += f"|{policy.quantization}"
+        if adapter_on and policy.start_hash:
+            numerics += f"|{policy.start_hash}"
         self.content_hash = weights_hash(policy.folder, home)
         self._prefix = hashlib.sha256(f"{self.content_hash}|{numerics}".encode()).digest()
         folder = (home or palate_home()) / "reference"
@@ -60,16 +74,19 @@ class Reference:
         """Make sure every branch of every batch is there. What is computed together is committed together.
 
         `on_batch(done, total)` is called after each batch. Must run before the first optimizer step where the
-        policy has no adapter to switch off.
+        reference is the policy as it starts, and not one with its adapter switched off.
         """
+        policy = self.policy
+        if policy is None:
+            raise ValueError("the reference's model has been let go of: fill it before")
         seen: set[bytes] = set()
         for number, batch in enumerate(batches):
             distinct = {key: branch for branch in batch if (key := self._key(branch)) not in seen}
             seen |= distinct.keys()
             missing = {key: branch for key, branch in distinct.items() if not self._has(key)}
             if missing:
-                with self.policy.as_reference():
-                    logps = branch_logps(self.policy, list(missing.values()), self.layout)
+                with policy.evaluating() if self.adapter_on else policy.as_reference():
+                    logps = branch_logps(policy, list(missing.values()), self.layout)
                 values = (part.float().cpu().numpy() for part in logps.per_branch())
                 self._put(dict(zip(missing, values, strict=True)))
             self.num_computed += len(missing)
@@ -84,13 +101,27 @@ class Reference:
             ArtifactError: a branch is not there, or what is there has the wrong length.
         """
         parts = [self._get(branch) for branch in branches]
-        device = self.policy.device
+        device = self.device
         return BranchLogps(
             per_token_logps_S=torch.from_numpy(np.concatenate(parts)).to(device),
             num_scored_B=torch.tensor([len(part) for part in parts], device=device),
             num_computed=0,
             num_represented=sum(len(branch) for branch in branches),
         )
+
+    def release_model(self) -> None:
+        """Let go of the model: all that is needed of it is on disk."""
+        self.policy = None
+
+    def after_step(self, step: int) -> None:
+        """A frozen reference does not move."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Nothing a checkpoint would have to hold."""
+        return {}
+
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Nothing to take up."""
 
     def close(self) -> None:
         """Let go of the file."""
@@ -161,6 +192,55 @@ class Reference:
         except sqlite3.DatabaseError as error:
             raise self._damaged(str(error)) from None
         return db
+
+
+class MovingReference:
+    """A reference that follows the policy: TR-DPO (Gorbatovski et al. 2024, arXiv:2404.09656).
+
+    Every `sync_every` optimizer steps the reference's weights become  mixup * policy + (1 - mixup) * reference
+    (equations 5 and 6: a mixup of 1 is the paper's hard update). It holds one more copy of what is trained,
+    which for an adapter is little; the frozen base is shared.
+    """
+
+    num_computed = 0
+    num_cached = 0
+
+    def __init__(self, policy: Policy, layout: Layout, *, sync_every: int, mixup: float) -> None:
+        self.policy = policy
+        self.layout = layout
+        self.sync_every = sync_every
+        self.mixup = mixup
+        self._weights = [weight.detach().clone() for weight in policy.trainable_parameters()]
+
+    def logps(self, branches: Sequence[Branch]) -> BranchLogps:
+        """Their log-probabilities under the reference as it stands. Before the policy's own forward pass, or
+        autograd would find the weights changed."""
+        parameters = self.policy.trainable_parameters()
+        with self.policy.evaluating():
+            kept = [parameter.detach().clone() for parameter in parameters]
+            torch._foreach_copy_(parameters, self._weights)
+            try:
+                return branch_logps(self.policy, branches, self.layout)
+            finally:
+                torch._foreach_copy_(parameters, kept)
+
+    def after_step(self, step: int) -> None:
+        """Move, where it is time to; `step` counts optimizer steps from 1."""
+        if step % self.sync_every == 0:
+            with torch.no_grad():
+                torch._foreach_lerp_(self._weights, self.policy.trainable_parameters(), self.mixup)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Its weights, by the order of the policy's trainable parameters."""
+        return {str(i): weight for i, weight in enumerate(self._weights)}
+
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take up what `tensors` gave."""
+        for i, weight in enumerate(self._weights):
+            weight.copy_(tensors[str(i)])
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def _with_checksum(values: np.ndarray) -> bytes:

@@ -100,6 +100,8 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
     if recipe.data.eval is not None:
         # It has no effect there, and an option without effect is an error when the file is read again.
         del plain["data"]["eval_fraction"]
+    if recipe.objective.reads == "scores":
+        del plain["compare"]
     return plain
 
 

@@ -221,6 +221,36 @@ class TrainOptions(Section):
     """How many of the newest checkpoints stay on disk, beside the best."""
     best_metric: Literal["loss", "rewards_accuracy", "rewards_margin"] = "loss"
     """Which evaluation figure decides the best step: the lowest loss, or the highest of the others."""
+    early_stopping: EarlyStoppingOptions | None = None
+    """Stop when `best_metric` no longer improves; `null` trains through."""
+
+
+class EarlyStoppingOptions(Section):
+    """Stopping when the held-out figures no longer improve."""
+
+    patience: PositiveInt = 3
+    """Stop after this many evaluations in a row without a better `best_metric`."""
+    min_improvement: Annotated[float, Field(ge=0)] = 0.0
+    """By how much the metric has to be better to count."""
+
+
+class ReferenceOptions(Section):
+    """What the policy is compared with, where the objective compares it with anything."""
+
+    model: str | None = None
+    """Another model: a Hub name, a model, adapter or run folder. Where absent, the model as training starts."""
+    sync_every: PositiveInt | None = None
+    """Let the reference follow the policy, every so many steps (TR-DPO, arXiv:2404.09656)."""
+    sync_mixup: Annotated[float, Field(gt=0, le=1)] = 0.6
+    """How much of the policy a following reference takes on each time; 1 makes it a copy."""
+
+    @model_validator(mode="after")
+    def _options_have_effect(self) -> Self:
+        if self.sync_every is None and self.sync_mixup != ReferenceOptions.model_fields["sync_mixup"].default:
+            raise ValueError("sync_mixup has no effect without sync_every")
+        if self.sync_every is not None and self.model is not None:
+            raise ValueError("a reference that follows the policy (sync_every) cannot be another model: drop one")
+        return self
 
 
 class CompareOptions(Section):
@@ -276,6 +306,8 @@ class Recipe(Section):
     """What it learns from."""
     objective: ObjectiveOptions = DPO()
     """What it minimises."""
+    reference: ReferenceOptions = ReferenceOptions()
+    """What the objective compares the policy with."""
     train: TrainOptions = TrainOptions()
     """How training goes."""
     compare: CompareOptions | None = CompareOptions()
@@ -288,10 +320,24 @@ class Recipe(Section):
                 "data.eval_fraction has no effect when data.eval names the held-out pairs: drop one"
             )
         if self.data.eval is None and self.data.eval_fraction == 0:
-            for name in ("evaluate_every", "best_metric"):
+            for name in ("evaluate_every", "best_metric", "early_stopping"):
                 if getattr(self.train, name) != TrainOptions.model_fields[name].default:
                     raise ValueError(
                         f"train.{name} has no effect without held-out pairs: "
                         "name some with data.eval, or hold some out with data.eval_fraction"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _objective_uses_what_it_is_given(self) -> Self:
+        name = self.objective.type
+        if not self.objective.needs_reference and self.reference != ReferenceOptions():
+            raise ValueError(f"reference has no effect: objective {name} compares with none")
+        if self.objective.reads == "scores" and self.compare is not None and "compare" in self.model_fields_set:
+            raise ValueError(f"compare has no effect: objective {name} makes a model that answers nothing")
+        for source in (self.data.train, self.data.eval):
+            if source is not None and source.margin_column is not None and not self.objective.takes_margin:
+                raise ValueError(f"margin_column has no effect: objective {name} takes no margins")
+            if source is not None and source.weight_column is not None and self.objective.couples_batch:
+                raise ValueError(f"weight_column has no effect: objective {name} weighs no single example")
         return self

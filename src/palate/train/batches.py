@@ -7,6 +7,7 @@ be compared, and the reference cache serves them all.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from palate.engine.tree import count_nodes
 from palate.recipe import TrainOptions
 from palate.train.examples import Example
 
-__all__ = ["BatchPlan", "RowCost", "cut_into_rows", "plan_batches"]
+__all__ = ["BatchPlan", "RowCost", "cut_into_rows", "plan_batches", "share_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,13 @@ class BatchPlan:
         """Passes over all examples after so many steps."""
         passes = num_steps_done / self.steps_per_epoch
         return passes * len(self.pool) / self.num_examples
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for plans that visit the same examples in the same order."""
+        content = "\n".join(example.key for example in self.pool)
+        numbers = (self.batch_size, self.num_steps, self.steps_per_epoch, self.group_by_prompt, self.seed)
+        return hashlib.sha256(f"{numbers}\n{content}".encode()).hexdigest()
 
     def _order(self, epoch: int) -> np.ndarray:
         rng = np.random.default_rng((self.seed, epoch))
@@ -90,6 +98,21 @@ def _visited(pool: list[Example], num_examples: int, group_by_prompt: bool) -> l
     if group_by_prompt:  # whole prompts, or there would be little left to group
         pool = sorted(pool, key=lambda example: example.prompt_id)
     return pool[:num_examples]
+
+
+def share_of(batch: Sequence[Example], rank: int, size: int) -> list[Example]:
+    """The examples of a batch that process `rank` of `size` computes.
+
+    Each gets a stretch of the batch in the order of its tokens, in which those that share most stand
+    together, of about as many tokens as the others'.
+    """
+    if size == 1:
+        return list(batch)
+    ordered = sorted(batch, key=lambda example: example.branches[0].key)
+    num_tokens = np.array([sum(len(branch) for branch in example.branches) for example in ordered])
+    middles = np.cumsum(num_tokens) - num_tokens / 2
+    owners = np.floor(middles * size / num_tokens.sum())
+    return [example for example, owner in zip(ordered, owners, strict=True) if owner == rank]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,39 +1,56 @@
-"""Pairs as tokens, and an account of those that could not become any."""
+"""Records as tokens, and an account of those that could not become any."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from palate.engine import Branch, Rendered, Renderer, UnusableRow
 from palate.errors import DataError
 from palate.recipe import DataOptions
-from palate.records import Pair, SetAside
+from palate.records import Labelled, Messages, Pair, Ranking, SetAside
 
-__all__ = ["Example", "ExampleSet", "encode_pairs"]
+__all__ = ["Example", "ExampleSet", "Record", "encode_records", "with_mismatched"]
+
+Record = Pair | Labelled | Ranking
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """One pair as two branches. `prompt_id` is equal for pairs of one prompt."""
+    """One record as branches of one prompt: a pair's two, chosen first; a ranking's, best first; or one.
 
-    pair: Pair
-    chosen: Branch
-    rejected: Branch
-    prompt_id: str
+    `mismatched` is the prompt with a completion that belongs to another, for objectives that estimate a KL.
+    """
+
+    record: Record
+    branches: tuple[Branch, ...]
+    mismatched: Branch | None = None
+
+    @property
+    def prompt_id(self) -> str:
+        """Equal for examples of one prompt."""
+        return self.record.prompt_id
 
     @property
     def key(self) -> str:
         """Names the content, so that an order made from it does not depend on the file's order."""
-        return hashlib.sha256(self.chosen.key + b"\1" + self.rejected.key).hexdigest()
+        content = b"\1".join(branch.key for branch in self.branches)
+        if isinstance(self.record, Labelled):
+            content += b"\2" + bytes([self.record.desirable])
+        return hashlib.sha256(content).hexdigest()
+
+    @property
+    def num_target_tokens(self) -> int:
+        """The scored tokens of the preferred completion."""
+        return self.branches[0].num_scored
 
 
 @dataclass(slots=True)
 class ExampleSet:
-    """The examples of a set of pairs, and what became of the others."""
+    """The examples of a set of records, and what became of the others."""
 
     examples: list[Example] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
@@ -46,22 +63,22 @@ class ExampleSet:
 
     def set_aside_prompts(self, prompt_ids: Collection[str], reason: str) -> None:
         """Set aside the examples of these prompts."""
-        self.set_aside += [_aside(e.pair, reason) for e in self.examples if e.prompt_id in prompt_ids]
+        self.set_aside += [_aside(e.record, reason) for e in self.examples if e.prompt_id in prompt_ids]
         self.examples = [e for e in self.examples if e.prompt_id not in prompt_ids]
 
 
-def encode_pairs(pairs: Iterable[Pair], renderer: Renderer, options: DataOptions) -> ExampleSet:
-    """Write pairs out as tokens, within `options.max_length`.
+def encode_records(records: Iterable[Record], renderer: Renderer, options: DataOptions) -> ExampleSet:
+    """Write records out as tokens, within `options.max_length`.
 
     Raises:
-        DataError: a pair is too long and `options.too_long` is `error`.
+        DataError: a record is too long and `options.too_long` is `error`.
     """
     result = ExampleSet()
-    for pair in pairs:
+    for record in records:
         try:
-            sides = [renderer.render(pair.prompt, completion) for completion in (pair.chosen, pair.rejected)]
+            sides = [renderer.render(record.prompt, completion) for completion in completions_of(record)]
         except UnusableRow as reason:
-            result.set_aside.append(_aside(pair, str(reason)))
+            result.set_aside.append(_aside(record, str(reason)))
             continue
         fitted = _fit(sides, options.max_length, options.too_long, renderer)
         if fitted is None:
@@ -69,41 +86,82 @@ def encode_pairs(pairs: Iterable[Pair], renderer: Renderer, options: DataOptions
                 longest = max(len(side.branch) for side in sides)
                 raise DataError(
                     f"{longest} tokens, data.max_length is {options.max_length}",
-                    where=_aside(pair, "").place,
+                    where=_aside(record, "").place,
                     next="raise data.max_length, or set data.too_long to drop or truncate_prompt",
                 )
             result.num_too_long += 1
-            result.set_aside.append(_aside(pair, f"too long: more than {options.max_length} tokens"))
+            result.set_aside.append(_aside(record, f"too long: more than {options.max_length} tokens"))
             continue
-        chosen, rejected = fitted
-        if (chosen.token_ids.tolist(), chosen.scored.tolist()) == (
-            rejected.token_ids.tolist(),
-            rejected.scored.tolist(),
-        ):
-            result.set_aside.append(
-                _aside(pair, "chosen and rejected are identical once written out as tokens")
-            )
+        if len({branch.key for branch in fitted}) < len(fitted):
+            result.set_aside.append(_aside(record, _SAME_TOKENS[type(record)]))
             continue
-        result.num_truncated += chosen is not sides[0].branch
+        result.num_truncated += fitted[0] is not sides[0].branch
         result.num_boundary_merges += sum(side.boundary_merged for side in sides)
-        result.examples.append(Example(pair, chosen, rejected, pair.prompt_id))
+        result.examples.append(Example(record, fitted))
     return result
+
+
+_SAME_TOKENS = {
+    Pair: "chosen and rejected are identical once written out as tokens",
+    Ranking: "two of its completions are identical once written out as tokens",
+}
+
+
+def completions_of(record: Record) -> tuple[Messages, ...]:
+    """Its completions, the preferred first."""
+    if isinstance(record, Pair):
+        return record.chosen, record.rejected
+    return record.completions if isinstance(record, Ranking) else (record.completion,)
+
+
+def with_mismatched(
+    examples: Sequence[Example], renderer: Renderer, options: DataOptions, where: str
+) -> list[Example]:
+    """Every example with its prompt answered by a completion that belongs to another prompt.
+
+    Whose it is depends on the content alone, so it is the same in every epoch and for every seed, and the
+    reference cache has it. An example for which none fits is left without and not part of the estimate.
+
+    Raises:
+        DataError: there is only one prompt.
+    """
+    ordered = sorted(examples, key=lambda example: example.key)
+    if len({example.prompt_id for example in ordered}) < 2:
+        raise DataError(
+            "a KL estimate needs completions of at least two prompts, and there is one",
+            where=where,
+            next="add prompts, or take an objective without such an estimate: palate objectives",
+        )
+    mismatched = {}
+    for i, example in enumerate(ordered):
+        others = (ordered[(i + j) % len(ordered)] for j in range(1, len(ordered)))
+        other = next(other for other in others if other.prompt_id != example.prompt_id)
+        mismatched[id(example)] = _cross(example, other, renderer, options)
+    return [replace(example, mismatched=mismatched[id(example)]) for example in examples]
+
+
+def _cross(example: Example, other: Example, renderer: Renderer, options: DataOptions) -> Branch | None:
+    try:
+        side = renderer.render(example.record.prompt, completions_of(other.record)[0])
+    except UnusableRow:
+        return None
+    fitted = _fit([side], options.max_length, options.too_long, renderer)
+    return fitted[0] if fitted is not None else None
 
 
 def _fit(
     sides: list[Rendered], max_length: int, too_long: str, renderer: Renderer
-) -> tuple[Branch, Branch] | None:
-    """Both sides within the limit, or None. The same prompt tokens go from both, so they still share it."""
+) -> tuple[Branch, ...] | None:
+    """All sides within the limit, or None. The same prompt tokens go from each, so they still share it."""
     excess = max(len(side.branch) for side in sides) - max_length
     if excess <= 0:
-        return sides[0].branch, sides[1].branch
+        return tuple(side.branch for side in sides)
     num_prompt = min(side.num_prompt for side in sides)
     # A beginning-of-sequence token stays: models are lost without theirs.
     keep = 1 if int(sides[0].branch.token_ids[0]) == renderer.tokenizer.bos_token_id else 0
     if too_long != "truncate_prompt" or num_prompt - excess < keep + 1:
         return None
-    chosen, rejected = (_without(side.branch, keep, keep + excess) for side in sides)
-    return chosen, rejected
+    return tuple(_without(side.branch, keep, keep + excess) for side in sides)
 
 
 def _without(branch: Branch, start: int, stop: int) -> Branch:
@@ -111,5 +169,5 @@ def _without(branch: Branch, start: int, stop: int) -> Branch:
     return Branch(np.delete(branch.token_ids, gone), np.delete(branch.scored, gone))
 
 
-def _aside(pair: Pair, reason: str) -> SetAside:
-    return SetAside(pair.provenance.source, pair.provenance.line, reason)
+def _aside(record: Record, reason: str) -> SetAside:
+    return SetAside(record.provenance.source, record.provenance.line, reason)

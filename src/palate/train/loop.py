@@ -5,225 +5,294 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from palate.engine import BranchLogps, Layout, Policy, Reference, branch_logps
 from palate.errors import TrainingError
-from palate.objectives import PairLogps, implicit_rewards
 from palate.recipe import ObjectiveOptions, TrainOptions
-from palate.train.batches import BatchPlan, RowCost, cut_into_rows
-from palate.train.checkpoint import prune_checkpoints, save_checkpoint
+from palate.train.batches import BatchPlan, RowCost, cut_into_rows, share_of
+from palate.train.coupling import couple, kl_estimate
 from palate.train.examples import Example
-from palate.train.memory import peak_memory_bytes
-from palate.train.metrics import Meter, PairComputation
+from palate.train.inputs import Source
+from palate.train.interrupts import Interrupts
+from palate.train.memory import is_out_of_memory, peak_memory_bytes
+from palate.train.metrics import Meter
 from palate.train.optimizer import learning_rate_at
+from palate.train.processes import Processes
+from palate.train.progress import Progress
+from palate.train.random_state import RandomState
 from palate.train.run_folder import RunFolder
 from palate.watcher import Watcher
 
-__all__ = ["Best", "Trainer", "evaluate", "run_steps"]
+__all__ = ["Trainer", "run_steps"]
 
 
-@dataclass(slots=True)
-class Best:
-    """The best evaluation so far."""
-
-    step: int | None = None
-    value: float = math.inf
-    figures: dict[str, Any] = field(default_factory=dict)
+class _StepUndone(Exception):
+    """A step was given up before the optimizer moved; the weights and generators are as before it."""
 
 
 @dataclass(eq=False)
 class Trainer:
-    """What the loop works with, all of it built beforehand."""
+    """What the loop works with, all of it built beforehand; `progress` alone changes on the way."""
 
-    policy: Policy
-    reference: Reference | None
-    objective: Callable[[PairLogps], Tensor]
-    objective_options: ObjectiveOptions
+    source: Source
+    objective: Callable[[Any], Tensor]
     options: TrainOptions
     plan: BatchPlan
     eval_examples: Sequence[Example]
-    layout: Layout
     row_cost: RowCost
     optimizer: torch.optim.Optimizer
     folder: RunFolder
     watcher: Watcher
-    best: Best = field(default_factory=Best)
-    seconds: float = 0.0
-    """Time in optimizer steps so far, and below what went through them."""
-    num_pairs: int = 0
-    tokens_computed: int = 0
-    tokens_represented: int = 0
+    save: Callable[[], None]
+    """Writes a checkpoint of this moment."""
+    processes: Processes = field(default_factory=Processes)
+    progress: Progress = field(default_factory=Progress)
+    interrupts: Interrupts = field(default_factory=Interrupts)
+
+    @property
+    def asked(self) -> ObjectiveOptions:
+        """What the objective says of itself."""
+        return self.source.options
 
 
 def run_steps(trainer: Trainer) -> None:
     """Train through the plan: log every step, evaluate and save when due.
 
     Raises:
-        TrainingError: a loss or gradient is not finite; raised before the optimizer has stepped on it.
+        TrainingError: a loss or gradient is not finite, or one example alone does not fit in memory; raised
+            before the optimizer has stepped on it.
+        Interrupted: it was asked to stop, and has saved.
     """
-    plan = trainer.plan
-    for step in range(plan.num_steps):
-        started = time.perf_counter()
-        batch = plan.batch(step)
-        meter = Meter(trainer.objective_options.reward_scale)
-        denominator = _denominator(trainer, batch)
-        with_rejected = trainer.objective_options.needs_rejected
-        for row in _rows(trainer, batch, with_rejected=with_rejected):
-            computed = compute_pairs(trainer, row, with_rejected=with_rejected)
-            losses_B = trainer.objective(computed.pairs)
-            (losses_B.sum() / denominator).backward()
-            meter.add(computed, losses_B)
-        learning_rate = _set_learning_rate(trainer, step)
-        grad_norm = _clip_gradients(trainer)
-        figures = meter.figures(trainer.objective_options.normalise_by)
-        _refuse_non_finite(trainer, step + 1, {"loss": figures["loss"], "gradient norm": grad_norm})
-        trainer.optimizer.step()
+    progress = trainer.progress
+    with trainer.interrupts.listening():
+        while True:
+            _stop_if_asked(trainer)
+            _evaluate_and_save_if_due(trainer)
+            if progress.step >= trainer.plan.num_steps or progress.stopped_early:
+                return
+            state = RandomState.now(trainer.source.policy.device)
+            try:
+                take_step(trainer)
+            except _StepUndone:
+                trainer.optimizer.zero_grad(set_to_none=True)
+                state.restore(trainer.source.policy.device)
+
+
+def take_step(trainer: Trainer) -> None:
+    """One optimizer step on one batch, whatever it takes in rows."""
+    progress, asked = trainer.progress, trainer.asked
+    started = time.perf_counter()
+    batch = trainer.plan.batch(progress.step)
+    meter = _accumulate(trainer, batch)
+    learning_rate = learning_rate_at(progress.step, trainer.plan.num_steps, trainer.options)
+    grad_norm = _finish_gradients(trainer, learning_rate)
+    figures = meter.figures(asked.normalise_by)
+    _refuse_non_finite(trainer, {"loss": figures["loss"], "gradient norm": grad_norm})
+    trainer.optimizer.step()
+    trainer.optimizer.zero_grad(set_to_none=True)
+    progress.after_step(meter.reward_sum() if asked.needs_reward_shift else None)
+    if trainer.source.reference is not None:
+        trainer.source.reference.after_step(progress.step)
+    figures |= {"grad_norm": grad_norm, "learning_rate": learning_rate}
+    _log_step(trainer, figures, len(batch), time.perf_counter() - started)
+
+
+def _accumulate(trainer: Trainer, batch: Sequence[Example]) -> Meter:
+    """Every row forwards and backwards. Where memory ends, all over again with rows half as long: the batch,
+    and so the result, stays the same."""
+    asked, device = trainer.asked, trainer.source.policy.device
+    denominator = len(batch) if asked.normalise_by == "examples" else sum(e.num_target_tokens for e in batch)
+    scale = trainer.progress.loss_scale / denominator
+    state = RandomState.now(device)
+    while True:
+        meter = Meter(trainer.processes, labelled=asked.data == "labels")
+        try:
+            for row, objective, context in _prepared_rows(trainer, batch, all_sides=asked.needs_rejected):
+                _give_up_step_if_asked(trainer)
+                computed = trainer.source.compute(row, all_sides=asked.needs_rejected, **context)
+                losses_B = objective(computed.inputs) * _weights(row, computed.rewards_BK)
+                (losses_B.sum() * scale).backward()
+                meter.add(row, computed, losses_B)
+            return meter
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = str(error).partition("\n")[0]
+        # Outside the handler, which would keep what was computed alive.
         trainer.optimizer.zero_grad(set_to_none=True)
-        figures |= {"grad_norm": grad_norm, "learning_rate": learning_rate}
-        _log_step(trainer, step + 1, figures, len(batch), time.perf_counter() - started)
-        if _due(trainer.options.evaluate_every, step + 1, plan):
-            evaluate(trainer, step + 1)
-        if _due(trainer.options.checkpoint_every, step + 1, plan):
-            _save(trainer, step + 1)
+        state.restore(device)
+        _shorten_rows(trainer, batch, reason)
 
 
-def compute_pairs(trainer: Trainer, examples: Sequence[Example], *, with_rejected: bool) -> PairComputation:
-    """Log-probabilities of both sides under the policy, and the reference where the objective has one."""
-    branches = [example.chosen for example in examples]
-    if with_rejected:
-        branches += [example.rejected for example in examples]
-    policy = branch_logps(trainer.policy, branches, trainer.layout)
-    reference = trainer.reference.logps(branches) if trainer.reference is not None else None
-    return PairComputation(_as_pairs(policy, reference, len(examples)), policy, reference)
+def _prepared_rows(
+    trainer: Trainer, examples: Sequence[Example], *, all_sides: bool
+) -> list[tuple[list[Example], Callable[[Any], Tensor], dict[str, Tensor | None]]]:
+    """This process's rows of the batch, with what each is to be given beside its own completions."""
+    source, asked, processes = trainer.source, trainer.asked, trainer.processes
+    mine = share_of(examples, processes.rank, processes.size)
+    units = [e.branches if all_sides else e.branches[:1] for e in mine]
+    rows = cut_into_rows(units, trainer.row_cost, share=source.layout == "tree")
+    cut = [[mine[i] for i in row] for row in rows]
+    context: dict[str, Tensor | None] = {}
+    if asked.needs_reward_shift:
+        context["reward_shift"] = torch.tensor(trainer.progress.reward_shift, device=source.policy.device)
+    if asked.needs_kl:
+        context["kl"] = kl_estimate(source, cut, processes)
+    objectives = [trainer.objective] * len(cut)
+    if asked.couples_batch:
+        objectives = couple(trainer.objective, source, cut, processes, context.get("reward_shift"))
+    return [(row, objective, context) for row, objective in zip(cut, objectives, strict=True)]
 
 
-def evaluate(trainer: Trainer, step: int) -> dict[str, Any] | None:
-    """The held-out pairs, all of them, without gradient or dropout. The best step so far is kept."""
-    if not trainer.eval_examples:
-        return None
-    meter = Meter(trainer.objective_options.reward_scale)
+def evaluate(trainer: Trainer) -> bool:
+    """The held-out examples, all of them, without gradient or dropout. Returns whether it is the best so far."""
+    progress, asked = trainer.progress, trainer.asked
+    meter = Meter(trainer.processes, labelled=asked.data == "labels")
     margins: list[dict[str, Any]] = []
-    with trainer.policy.evaluating():
-        for row in _rows(trainer, trainer.eval_examples, with_rejected=True):
-            # Both sides, always: whether a model tells them apart is worth knowing in any case.
-            computed = compute_pairs(trainer, row, with_rejected=True)
-            meter.add(computed, trainer.objective(computed.pairs))
-            margins += _margins(trainer, row, computed)
-    figures = meter.figures(trainer.objective_options.normalise_by)
-    _refuse_non_finite(trainer, step, {"loss on held-out pairs": figures["loss"]})
-    line = {"step": step, "epoch": trainer.plan.epoch_of(step), "split": "eval", **figures}
+    with trainer.source.policy.evaluating():
+        # All sides, always: whether a model tells them apart is worth knowing in any case.
+        for row, objective, context in _prepared_rows(trainer, trainer.eval_examples, all_sides=True):
+            if trainer.processes.size == 1 and trainer.interrupts.received is not None:
+                return False
+            computed = trainer.source.compute(row, **context)
+            meter.add(row, computed, objective(computed.inputs) * _weights(row, computed.rewards_BK))
+            margins += _margins(row, computed.rewards_BK)
+    figures = meter.figures(asked.normalise_by)
+    _refuse_non_finite(trainer, {"loss on held-out data": figures["loss"]})
+    margins = [margin for part in trainer.processes.gather(margins) for margin in part]
+    improved = progress.after_evaluation(figures, trainer.options)
+    line = {"step": progress.step, "epoch": trainer.plan.epoch_of(progress.step), "split": "eval", **figures}
     # Every line has the same keys; what an evaluation has not is null.
     line |= dict.fromkeys(("grad_norm", "learning_rate", "pairs_per_second"))
-    trainer.folder.log(line | {"peak_memory_bytes": peak_memory_bytes(trainer.policy.device)})
-    value = _to_minimise(trainer.options.best_metric, figures)
-    if value < trainer.best.value or trainer.best.step is None:
-        trainer.best.step, trainer.best.value, trainer.best.figures = step, value, figures
-        trainer.folder.write("evaluation/held_out.json", {"step": step, "pairs": margins})
-        _save(trainer, step)
-    return figures
+    if trainer.processes.is_main:
+        trainer.folder.log(line | {"peak_memory_bytes": peak_memory_bytes(trainer.source.policy.device)})
+        if improved and margins:
+            trainer.folder.write("evaluation/held_out.json", {"step": progress.step, "pairs": margins})
+    return improved
 
 
-def _margins(trainer: Trainer, row: Sequence[Example], computed: PairComputation) -> list[dict[str, Any]]:
-    """By how much each held-out pair is told apart, and whose it is."""
-    chosen, rejected = implicit_rewards(computed.pairs, trainer.objective_options.reward_scale)
-    assert rejected is not None
-    margins = (chosen - rejected).tolist()
-    return [
-        {"pair": example.pair.id, "prompt": example.prompt_id, "reward_margin": margin}
-        for example, margin in zip(row, margins, strict=True)
-    ]
+def _evaluate_and_save_if_due(trainer: Trainer) -> None:
+    progress, options, plan = trainer.progress, trainer.options, trainer.plan
+    if progress.step == 0:
+        return
+    improved = False
+    if trainer.eval_examples and _due(options.evaluate_every, progress.step, plan):
+        if progress.last_evaluated != progress.step:
+            improved = evaluate(trainer)
+            _stop_if_asked(trainer)
+        if progress.stopped_early:
+            stale = f"{progress.num_stale_evaluations} evaluations without a better {options.best_metric}"
+            trainer.watcher.note(f"stopped early at step {progress.step}: {stale}")
+    last = progress.stopped_early or progress.step == plan.num_steps
+    if improved or last or _due(options.checkpoint_every, progress.step, plan):
+        trainer.save()
 
 
-def _as_pairs(policy: BranchLogps, reference: BranchLogps | None, num_pairs: int) -> PairLogps:
-    logps, lengths = policy.sums(), policy.num_scored_B
-    reference_logps = reference.sums() if reference is not None else None
-    both = len(logps) > num_pairs
-    return PairLogps(
-        chosen=logps[:num_pairs],
-        chosen_lengths=lengths[:num_pairs],
-        rejected=logps[num_pairs:] if both else None,
-        rejected_lengths=lengths[num_pairs:] if both else None,
-        reference_chosen=reference_logps[:num_pairs] if reference_logps is not None else None,
-        reference_rejected=reference_logps[num_pairs:] if reference_logps is not None and both else None,
-    )
+def _stop_if_asked(trainer: Trainer) -> None:
+    """Save and stop, where a signal asked for it; several processes agree on it between two steps."""
+    received = trainer.interrupts.received
+    (asked,) = trainer.processes.sum([float(received is not None)])
+    if not asked:
+        return
+    if trainer.progress.step > 0:
+        trainer.save()
+    raise trainer.interrupts.error(trainer.folder.path, trainer.progress.step, trainer.plan.num_steps)
 
 
-def _rows(trainer: Trainer, examples: Sequence[Example], *, with_rejected: bool) -> list[list[Example]]:
-    units = [(e.chosen, e.rejected) if with_rejected else (e.chosen,) for e in examples]
-    rows = cut_into_rows(units, trainer.row_cost, share=trainer.layout == "tree")
-    return [[examples[i] for i in row] for row in rows]
-
-
-def _denominator(trainer: Trainer, batch: Sequence[Example]) -> int:
-    """What the whole batch's losses are divided by, however it is cut into rows."""
-    if trainer.objective_options.normalise_by == "examples":
-        return len(batch)
-    return sum(example.chosen.num_scored for example in batch)
-
-
-def _set_learning_rate(trainer: Trainer, step: int) -> float:
-    learning_rate = learning_rate_at(step, trainer.plan.num_steps, trainer.options)
+def _finish_gradients(trainer: Trainer, learning_rate: float) -> float:
+    """Sum them over the processes, take the loss scale out, clip; returns their norm before clipping."""
     for group in trainer.optimizer.param_groups:
         group["lr"] = learning_rate
-    return learning_rate
-
-
-def _clip_gradients(trainer: Trainer) -> float:
+    parameters = trainer.source.policy.trainable_parameters()
+    trainer.processes.sum_gradients(parameters)
+    progress = trainer.progress
+    if progress.loss_scale != 1.0:
+        torch._foreach_div_([p.grad for p in parameters if p.grad is not None], progress.loss_scale)
     limit = trainer.options.max_grad_norm
-    parameters = trainer.policy.trainable_parameters()
-    norm = torch.nn.utils.clip_grad_norm_(parameters, limit if limit is not None else math.inf)
-    return float(norm)
+    norm = float(torch.nn.utils.clip_grad_norm_(parameters, limit if limit is not None else math.inf))
+    if not math.isfinite(norm) and progress.loss_scale > 1.0:
+        # float16 holds no more than 65504: the same step again, scaled less. No batch is skipped.
+        progress.loss_scale /= 2
+        raise _StepUndone
+    return norm
 
 
-def _to_minimise(metric: str, figures: dict[str, Any]) -> float:
-    value = figures[metric]
-    if value is None:  # not finite: no step is worse
-        return math.inf
-    return float(value if metric == "loss" else -value)
+def _shorten_rows(trainer: Trainer, batch: Sequence[Example], reason: str) -> None:
+    now = trainer.row_cost.max_tokens
+    longest = max(sum(len(branch) for branch in example.branches) for example in batch)
+    # Processes that wait for each other within a step cannot start it anew one by one.
+    waited_for = trainer.processes.size > 1 and (trainer.asked.needs_kl or trainer.asked.couples_batch)
+    if now <= longest // 2 or waited_for:
+        raise TrainingError(
+            f"out of memory at step {trainer.progress.step + 1}, with rows of {now} tokens",
+            where=str(trainer.folder.path),
+            why=reason,
+            next="lower data.max_length or train.micro_batch_tokens, or set train.gradient_checkpointing=true",
+        )
+    trainer.row_cost = replace(trainer.row_cost, max_tokens=now // 2)
+    trainer.progress.max_row_tokens = now // 2
+    trainer.watcher.note(f"out of memory: rows of {now // 2} tokens from here on, batches as large as before")
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
-def _refuse_non_finite(trainer: Trainer, step: int, figures: dict[str, float]) -> None:
+def _give_up_step_if_asked(trainer: Trainer) -> None:
+    """Alone, a process stops between two rows; several finish the step, for they wait for each other."""
+    if trainer.processes.size == 1 and trainer.interrupts.received is not None:
+        raise _StepUndone
+
+
+def _weights(row: Sequence[Example], like: Tensor) -> Tensor:
+    return torch.tensor([example.record.weight for example in row], dtype=like.dtype, device=like.device)
+
+
+def _margins(row: Sequence[Example], rewards_BK: Tensor) -> list[dict[str, Any]]:
+    """By how much each held-out preference is told apart, and whose it is."""
+    found = []
+    for example, rewards in zip(row, rewards_BK.tolist(), strict=True):
+        for worse in range(1, len(example.branches)):
+            name = example.record.id if len(example.branches) == 2 else f"{example.record.id}:{worse}"
+            margin = rewards[worse - 1] - rewards[worse]
+            found.append({"pair": name, "prompt": example.prompt_id, "reward_margin": margin})
+    return found
+
+
+def _refuse_non_finite(trainer: Trainer, figures: dict[str, float]) -> None:
     strange = [f"the {name} is {value}" for name, value in figures.items() if not math.isfinite(value)]
     if not strange:
         return
     raise TrainingError(
-        f"{strange[0]} at step {step}; stopped, and nothing of it was kept",
+        f"{strange[0]} at step {trainer.progress.step + 1}; stopped, and nothing of it was kept",
         where=str(trainer.folder.path),
         why="numbers overflowed, most often from too high a learning rate or from float16",
         next=f"lower train.learning_rate (now {trainer.options.learning_rate:g}), or set model.dtype=float32",
     )
 
 
-def _log_step(trainer: Trainer, step: int, figures: dict[str, Any], num_pairs: int, seconds: float) -> None:
-    trainer.seconds += seconds
-    trainer.num_pairs += num_pairs
-    trainer.tokens_computed += figures["tokens_computed"]
-    trainer.tokens_represented += figures["tokens_represented"]
+def _log_step(trainer: Trainer, figures: dict[str, Any], num_examples: int, seconds: float) -> None:
+    progress = trainer.progress
+    progress.count(figures, num_examples, seconds)
     line = {
-        "step": step,
-        "epoch": trainer.plan.epoch_of(step),
+        "step": progress.step,
+        "epoch": trainer.plan.epoch_of(progress.step),
         "split": "train",
         **figures,
-        "pairs_per_second": num_pairs / seconds,
-        "peak_memory_bytes": peak_memory_bytes(trainer.policy.device),
+        "pairs_per_second": num_examples / seconds,
+        "peak_memory_bytes": peak_memory_bytes(trainer.source.policy.device),
     }
-    trainer.folder.log(line)
+    if trainer.processes.is_main:
+        trainer.folder.log(line)
     accuracy = figures["rewards_accuracy"]
     said = f", accuracy {accuracy:.2f}" if accuracy is not None else ""
-    trainer.watcher.advance(step, f"loss {figures['loss']:.4f}{said}, {num_pairs / seconds:.1f} pairs/s")
+    detail = f"loss {figures['loss']:.4f}{said}, {num_examples / seconds:.1f} pairs/s"
+    trainer.watcher.advance(progress.step, detail)
 
 
 def _due(every: int | str, step: int, plan: BatchPlan) -> bool:
     if step == plan.num_steps:
         return True
     return step % (plan.steps_per_epoch if isinstance(every, str) else every) == 0
-
-
-def _save(trainer: Trainer, step: int) -> None:
-    save_checkpoint(trainer.policy, trainer.folder.checkpoints, step)
-    prune_checkpoints(trainer.folder.checkpoints, trainer.options.keep_checkpoints, trainer.best.step)

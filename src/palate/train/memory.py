@@ -11,7 +11,7 @@ from palate.engine import Policy
 from palate.recipe import TrainOptions
 from palate.train.batches import RowCost
 
-__all__ = ["peak_memory_bytes", "row_cost"]
+__all__ = ["is_out_of_memory", "peak_memory_bytes", "row_cost"]
 
 # Dense attention on a CPU does about a third of the work per second that matrix products do there.
 _DENSE_ATTENTION_SLOWDOWN = 3.0
@@ -52,3 +52,10 @@ def peak_memory_bytes(device: torch.device) -> int:
         return int(torch.cuda.max_memory_allocated(device))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether this says that memory ran out, on any device."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
