@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import warnings
 from copy import copy
@@ -13,14 +14,14 @@ from torch import nn
 
 from palate.engine.lora import lighten_lora
 from palate.errors import ModelError
-from palate.recipe import LoraOptions
+from palate.recipe import ExistingAdapterOptions, LoraOptions
 
-__all__ = ["add_lora", "first_line", "load_adapter"]
+__all__ = ["add_lora", "continue_adapter", "find_adapter", "first_line", "load_adapter"]
 
 _MAMBAS = {"mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h"}
 
 
-def add_lora(causal_lm: Any, options: LoraOptions, seed: int) -> nn.Module:
+def add_lora(base: Any, options: LoraOptions, seed: int) -> nn.Module:
     """A fresh adapter on every module the options name, in fp32.
 
     Raises:
@@ -28,7 +29,7 @@ def add_lora(causal_lm: Any, options: LoraOptions, seed: int) -> nn.Module:
     """
     from peft import get_peft_model
 
-    linear = (name for name, module in causal_lm.named_modules() if isinstance(module, nn.Linear))
+    linear = (name for name, module in base.named_modules() if isinstance(module, nn.Linear))
     names = sorted({name.rpartition(".")[2] for name in linear})
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         torch.manual_seed(seed)
@@ -38,7 +39,7 @@ def add_lora(causal_lm: Any, options: LoraOptions, seed: int) -> nn.Module:
         )  # refused below
         try:
             model = get_peft_model(
-                causal_lm, _lora_config(options, causal_lm.config.model_type), autocast_adapter_dtype=True
+                base, _lora_config(options, base.config.model_type), autocast_adapter_dtype=True
             )
             _refuse_idle_names(model, options)
         except (ValueError, re.error) as error:
@@ -48,12 +49,16 @@ def add_lora(causal_lm: Any, options: LoraOptions, seed: int) -> nn.Module:
                 why=first_line(error),
                 next=f"its linear modules are: {', '.join(names)}",
             ) from None
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            # A bf16 adapter barely moves at small learning rates: its steps round away.
-            parameter.data = parameter.data.float()
+    _hold_in_fp32(model)
     lighten_lora(model)
     return model
+
+
+def _hold_in_fp32(model: nn.Module) -> None:
+    """What is trained. A bf16 adapter barely moves at small learning rates: its steps round away."""
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
 
 
 def _lora_config(options: LoraOptions, model_type: str) -> Any:
@@ -90,14 +95,61 @@ def _refuse_idle_names(model: nn.Module, options: LoraOptions) -> None:
     for name in options.modules_to_save or ():
         if not any(path.endswith(f"{name}.modules_to_save") for path in paths):
             raise ValueError(f'modules_to_save names "{name}", and no module is called that')
+    if options.modules_to_save and any(
+        type(module).__name__ == "Linear4bit" and ".modules_to_save." in path
+        for path, module in model.named_modules()
+    ):
+        raise ValueError("modules_to_save names quantised modules, which cannot be trained whole")
 
 
-def load_adapter(causal_lm: Any, adapter: Path) -> nn.Module:
+def find_adapter(options: ExistingAdapterOptions) -> Path:
+    """The folder with the adapter's files: the one that is named, or that of the run that is named.
+
+    Raises:
+        ModelError: neither has an adapter in it.
+    """
+    named = Path(options.path).expanduser()
+    for folder in (named, named / "adapter"):
+        if (folder / "adapter_config.json").is_file():
+            return folder.resolve()
+    raise ModelError(
+        "there is no adapter here",
+        where=f"model.adapter.path = {options.path}",
+        why="neither this folder nor an adapter folder in it has an adapter_config.json",
+        next="name a folder that peft saved, or the folder of a run that trained an adapter",
+    )
+
+
+def continue_adapter(base: Any, adapter: Path) -> tuple[nn.Module, str]:
+    """The adapter in this folder over its base, to be trained on in fp32; and its hash as it starts.
+
+    The hash is the sha256 of the adapter's two files: what is trained against this start depends on it.
+
+    Raises:
+        ModelError: it is incomplete, does not fit, or is of another kind than LoRA.
+    """
+    model = _load(base, adapter, is_trainable=True)
+    _hold_in_fp32(model)
+    lighten_lora(model)
+    content = hashlib.sha256()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        with (adapter / name).open("rb") as stream:
+            content.update(hashlib.file_digest(stream, "sha256").digest())
+    return model, content.hexdigest()
+
+
+def load_adapter(base: Any, adapter: Path) -> nn.Module:
     """The adapter in this folder over its base, not to be trained.
 
     Raises:
         ModelError: it is incomplete, or does not fit.
     """
+    model = _load(base, adapter, is_trainable=False)
+    lighten_lora(model)
+    return model
+
+
+def _load(base: Any, adapter: Path, *, is_trainable: bool) -> Any:
     from peft import PeftModel
     from safetensors import SafetensorError
 
@@ -106,11 +158,39 @@ def load_adapter(causal_lm: Any, adapter: Path) -> nn.Module:
             raise ValueError("there is no adapter_model.safetensors in this folder")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # peft's own use of a name transformers retires
-            model = PeftModel.from_pretrained(causal_lm, adapter, is_trainable=False)
+            warnings.filterwarnings("ignore", "Found missing adapter keys")  # refused below
+            model = PeftModel.from_pretrained(base, adapter, is_trainable=is_trainable)
+        _refuse_misfit(model, adapter, is_trainable=is_trainable)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise ModelError("the adapter cannot be loaded", where=str(adapter), why=first_line(error)) from None
-    lighten_lora(model)
+        raise ModelError(
+            "the adapter cannot be loaded",
+            where=str(adapter),
+            why=first_line(error),
+            next="check that it was trained on this base: its adapter_config.json names one",
+        ) from None
     return model
+
+
+def _refuse_misfit(model: Any, adapter: Path, *, is_trainable: bool) -> None:
+    """peft leaves what the file lacks at its random start, and what the model lacks in the file."""
+    from peft.utils.save_and_load import load_peft_weights, set_peft_model_state_dict
+
+    if is_trainable and model.peft_config["default"].peft_type != "LORA":
+        raise ValueError(f"only LoRA adapters can be trained on, and this is {_kind_of(model)}")
+    found = set_peft_model_state_dict(model, load_peft_weights(str(adapter), device="cpu"))
+    absent = [key for key in found.missing_keys if "lora_" in key or ".modules_to_save." in key]
+    if absent:
+        raise ValueError(
+            f"its file lacks {len(absent)} tensors of the adapter, the first of them {absent[0]}"
+        )
+    if found.unexpected_keys:
+        first = found.unexpected_keys[0]
+        raise ValueError(f"{len(found.unexpected_keys)} of its tensors have no place here, such as {first}")
+
+
+def _kind_of(model: Any) -> str:
+    kind = model.peft_config["default"].peft_type
+    return str(getattr(kind, "value", kind))
 
 
 def first_line(error: Exception) -> str:

@@ -13,29 +13,40 @@ from typing import Any
 import torch
 from torch import nn
 
-from palate.engine.adapter import add_lora, first_line, load_adapter
+from palate.engine.adapter import add_lora, continue_adapter, find_adapter, first_line, load_adapter
 from palate.engine.cpu_attention import CPU_ATTENTION, register_cpu_attention
 from palate.engine.policy import Policy
+from palate.engine.quantization import quantization_config, quantization_name, settle_quantised_layers
 from palate.errors import ModelError
-from palate.recipe import ModelOptions
+from palate.recipe import LoraOptions, ModelOptions
 
 __all__ = ["choose_device", "load_policy", "load_tokenizer", "load_trained", "resolve_model_folder"]
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def load_policy(options: ModelOptions, *, seed: int = 0, folder: Path | None = None) -> Policy:
+def load_policy(
+    options: ModelOptions, *, seed: int = 0, folder: Path | None = None, gradient_checkpointing: bool = False
+) -> Policy:
     """Load the base model to be trained, and put the adapter on it.
 
-    `folder` is where the base lies, for names that neither the Hub nor the file system knows.
+    `folder` is where the base lies, for names that neither the Hub nor the file system knows. With
+    `gradient_checkpointing` each layer keeps only its input for the backward pass (Chen et al. 2016,
+    arXiv:1604.06174).
 
     Raises:
-        ModelError: the model cannot be found or read, or the adapter's targets are not in it.
+        ModelError: the model cannot be found or read, or the adapter does not fit it.
     """
     full = options.adapter is None
     policy = _load_base(options, folder, weights=torch.float32 if full else None)
-    if options.adapter is not None:
-        policy.model = add_lora(policy.causal_lm, options.adapter, seed)
+    if isinstance(options.adapter, LoraOptions):
+        policy.model = add_lora(policy.base_model, options.adapter, seed)
+    elif options.adapter is not None:
+        start = find_adapter(options.adapter)
+        policy.model, policy.start_hash = continue_adapter(policy.base_model, start)
+        policy.notes += _other_base(start, policy)
+    if gradient_checkpointing:
+        _checkpoint_layers(policy)
     policy.model.train()
     return policy
 
@@ -43,7 +54,7 @@ def load_policy(options: ModelOptions, *, seed: int = 0, folder: Path | None = N
 def load_trained(name: str, options: ModelOptions, *, folder: Path | None = None) -> Policy:
     """Load a model to be asked: a Hub name, a model folder, or an adapter's folder, which names its base.
 
-    Of `options` the device, dtype and attention are used. `folder` is as in `load_policy`.
+    Of `options` the device, dtype, attention and quantisation are used. `folder` is as in `load_policy`.
 
     Raises:
         ModelError: the model, the adapter or the adapter's base cannot be found or read.
@@ -55,7 +66,7 @@ def load_trained(name: str, options: ModelOptions, *, folder: Path | None = None
         return policy
     policy = _load_base(options.model_copy(update=_base_of(adapter)), None)
     policy.name = name
-    policy.model = load_adapter(policy.causal_lm, adapter)
+    policy.model = load_adapter(policy.base_model, adapter)
     policy.model.eval()
     return policy
 
@@ -71,6 +82,35 @@ def _base_of(adapter: Path) -> dict[str, str | None]:
         ) from None
 
 
+def _other_base(adapter: Path, policy: Policy) -> tuple[str, ...]:
+    """A note where the adapter was trained on what goes by another name: it fits, but may not belong."""
+    before = _base_of(adapter)
+    known = {policy.name, policy.source, str(policy.folder)}
+    if before["base"] not in known and str(Path(str(before["base"])).resolve()) not in known:
+        return (f"the adapter in {adapter} was trained on {before['base']}, not on {policy.name}",)
+    if before["revision"] != policy.revision:
+        return (
+            f"the adapter in {adapter} was trained on revision {before['revision'] or 'main'} "
+            f"of {policy.name}, not on {policy.revision or 'main'}",
+        )
+    return ()
+
+
+def _checkpoint_layers(policy: Policy) -> None:
+    model = policy.base_model
+    # Renamed within transformers 5; the old name goes with 6.
+    enable = getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)
+    try:
+        enable({"use_reentrant": False})
+    except ValueError as error:
+        raise ModelError(
+            "this model cannot compute its layers again",
+            where="train.gradient_checkpointing",
+            why=first_line(error),
+            next="drop train.gradient_checkpointing; train.micro_batch_tokens bounds memory too",
+        ) from None
+
+
 def _load_base(options: ModelOptions, folder: Path | None, weights: torch.dtype | None = None) -> Policy:
     """The bare base model; its weights in `weights` where that is not what it computes in."""
     found = folder or resolve_model_folder(options.base, options.revision)
@@ -78,11 +118,19 @@ def _load_base(options: ModelOptions, folder: Path | None, weights: torch.dtype 
     config = _load_config(found, options.base)
     attention = _choose_attention(options.attention, config, device)
     dtype = _choose_dtype(options.dtype, config, device)
-    causal_lm = _load_causal_lm(found, config, options.base, attention, weights or dtype)
+    _refuse_second_quantisation(options, config)
+    how: dict[str, Any] = {"dtype": weights or dtype, "attn_implementation": attention}
+    if options.quantization is not None:
+        how["quantization_config"] = quantization_config(options.quantization, dtype)
+        how["device_map"] = {"": device}  # quantised where it is to stay, layer by layer
+    causal_lm = _load_causal_lm(found, config, options, how)
+    if options.quantization is not None:
+        settle_quantised_layers(causal_lm, options.base)
+    else:
+        causal_lm.to(device)
     if attention == "sdpa" and device.type == "cpu":
         register_cpu_attention()
         causal_lm.set_attn_implementation(CPU_ATTENTION)
-    causal_lm.to(device)
     _switch_off_dropout(causal_lm)
     is_local = folder is not None or Path(options.base).expanduser().is_dir()
     return Policy(
@@ -96,7 +144,26 @@ def _load_base(options: ModelOptions, folder: Path | None, weights: torch.dtype 
         name=options.base,
         source=str(found) if is_local else options.base,
         revision=None if is_local else options.revision,
+        quantization=quantization_name(causal_lm),
     )
+
+
+def _refuse_second_quantisation(options: ModelOptions, config: Any) -> None:
+    """A base that comes quantised is taken as it is, under an adapter."""
+    if getattr(config, "quantization_config", None) is None:
+        return
+    if options.adapter is None:
+        raise ModelError(
+            "this base comes quantised, and so few bits cannot be trained",
+            where=f"model.base = {options.base}",
+            next="give it an adapter: drop model.adapter=null; or name the base it was made from",
+        )
+    if options.quantization is not None:
+        raise ModelError(
+            "model.quantization has no effect on a base that comes quantised",
+            where=f"model.base = {options.base}",
+            next="drop model.quantization, or name the base it was made from",
+        )
 
 
 def resolve_model_folder(base: str, revision: str | None = None) -> Path:
@@ -189,7 +256,7 @@ def _load_config(folder: Path, name: str) -> Any:
         ) from None
 
 
-def _load_causal_lm(folder: Path, config: Any, name: str, attention: str, dtype: torch.dtype) -> Any:
+def _load_causal_lm(folder: Path, config: Any, options: ModelOptions, how: dict[str, Any]) -> Any:
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
@@ -200,24 +267,25 @@ def _load_causal_lm(folder: Path, config: Any, name: str, attention: str, dtype:
         causal_lm, report = AutoModelForCausalLM.from_pretrained(
             folder,
             config=config,
-            dtype=dtype,
-            attn_implementation=attention,
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            **how,
         )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelError(
             "the model's weights cannot be loaded",
-            where=f"model.base = {name}",
+            where=f"model.base = {options.base}",
             why=first_line(error),
-            next="Palate reads safetensors only; convert other weights first",
+            next="Palate reads safetensors only; convert other weights first"
+            if options.quantization is None
+            else "try it without model.quantization, to see which of the two it is",
         ) from None
     if missing := sorted(report["missing_keys"]):
         # Left alone they would be random numbers.
         raise ModelError(
             "the model's weights are not complete",
-            where=f"model.base = {name}",
+            where=f"model.base = {options.base}",
             why=f"{len(missing)} tensors are missing, the first of them {missing[0]}",
             next="fetch the model again",
         )

@@ -1,0 +1,75 @@
+"""A base held in four bits, under an adapter that is not: QLoRA (Dettmers et al. 2023, arXiv:2305.14314).
+
+Only the linear layers inside the transformer are quantised. The head decides every log-probability and the
+embeddings are looked up, not multiplied: both stay as they are, and so do the norms.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+from torch import nn
+
+from palate.errors import ModelError
+from palate.recipe import QuantizationOptions
+
+__all__ = ["bitsandbytes", "quantization_config", "quantization_name", "settle_quantised_layers"]
+
+
+def bitsandbytes() -> Any:
+    """The library, which has things to say on import that are of no concern to a caller."""
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    import bitsandbytes
+
+    return bitsandbytes
+
+
+def quantization_config(options: QuantizationOptions, dtype: torch.dtype) -> Any:
+    """What transformers quantises by while it loads; layers multiply in `dtype`."""
+    from transformers import BitsAndBytesConfig
+
+    bitsandbytes()
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type=options.type,
+        bnb_4bit_use_double_quant=options.double,
+        bnb_4bit_compute_dtype=dtype,
+    )
+
+
+def quantization_name(model: nn.Module) -> str:
+    """How the linear layers of a model are held: `none`, or such as `nf4` or `nf4+double`."""
+    names = {
+        f"{layer.weight.quant_state.quant_type}{'+double' if layer.weight.quant_state.nested else ''}"
+        for layer in _quantised_layers(model)
+    }
+    return ",".join(sorted(names)) or "none"
+
+
+def settle_quantised_layers(model: nn.Module, name: str) -> None:
+    """Make sure that there are some, and that they stay as they were loaded.
+
+    On a CPU with bf16 instructions a layer that is asked without gradient, as in an evaluation, repacks its
+    weight for a kernel that has no backward pass and rounds otherwise: training after it would lose the
+    gradient through the base without a word, and the reference would not be the policy's.
+
+    Raises:
+        ModelError: the model has no layer that can be quantised.
+    """
+    layers = _quantised_layers(model)
+    if not layers:
+        raise ModelError(
+            "there is nothing to quantise in this model",
+            where=f"model.base = {name}",
+            why="it has no linear layers but its head",
+            next="drop model.quantization",
+        )
+    for layer in layers:
+        layer.support_avx512bf16_for_cpu = False
+
+
+def _quantised_layers(model: nn.Module) -> list[Any]:
+    # By name: a model that is not quantised should not cost the import.
+    return [m for m in model.modules() if type(m).__name__ == "Linear4bit" and hasattr(m, "compute_dtype")]
