@@ -50,7 +50,7 @@ class Moment:
 def measure_palate(folder: Path, *, grouped: bool) -> dict[str, Any]:
     """Palate's own `train`, watched from outside."""
     _start(folder)
-    from palate.data import read_pairs
+    from palate.data import read_records
     from palate.train import RunFolder, train
     from palate.watcher import Watcher
 
@@ -81,7 +81,7 @@ def measure_palate(folder: Path, *, grouped: bool) -> dict[str, Any]:
     clock = Clock()
     run.begin(recipe)
     before = _memory_now()
-    summary = train(recipe, read_pairs(recipe.data.train), None, run, clock)
+    summary = train(recipe, read_records(recipe.data.train), None, run, clock)
     peak = _memory_peak()
     task = "reference log-probabilities"
     filling = clock.ended[task].since(clock.begun[task])

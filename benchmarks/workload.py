@@ -130,7 +130,7 @@ def build_recipe(settings: Settings, workload: Workload, output: Path, *, groupe
 
 def prepare(settings: Settings, folder: Path, *, grouped: bool) -> dict[str, Any]:
     """Write everything both tools need; returns facts about the data."""
-    from palate.data import read_pairs
+    from palate.data import read_records, records_as
     from palate.engine import Renderer, load_policy
     from palate.train.batches import plan_batches
     from palate.train.examples import encode_pairs
@@ -139,7 +139,8 @@ def prepare(settings: Settings, folder: Path, *, grouped: bool) -> dict[str, Any
     if not settings.data:
         _write_lines(workload.data, invented_titles(settings.seed))
     recipe = build_recipe(settings, workload, folder / "unused", grouped=False)
-    pairs = read_pairs(recipe.data.train).pairs
+    found = read_records(recipe.data.train)
+    pairs = records_as(found.records, "pairs", where=found.source)
     tokenizer = build_tokenizer(message.content for pair in pairs for message in (*pair.prompt, *pair.chosen))
     _save_model(settings, tokenizer, workload.model)
     examples = encode_pairs(pairs, Renderer(tokenizer), recipe.data).examples

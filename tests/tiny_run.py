@@ -14,7 +14,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from palate.data import read_pairs
+from palate.data import read_records, records_as
 from palate.engine import Renderer, load_policy
 from palate.objectives import objective_for
 from palate.recipe import Recipe, parse_recipe
@@ -120,8 +120,8 @@ def run(recipe: Recipe, watcher: Watcher | None = None) -> tuple[dict[str, Any],
     """Train; the summary and the lines of metrics.jsonl."""
     folder = RunFolder(recipe.output)
     folder.begin(recipe)
-    held_out = read_pairs(recipe.data.eval) if recipe.data.eval is not None else None
-    summary = train(recipe, read_pairs(recipe.data.train), held_out, folder, watcher)
+    held_out = read_records(recipe.data.eval) if recipe.data.eval is not None else None
+    summary = train(recipe, read_records(recipe.data.train), held_out, folder, watcher)
     return summary, metrics(folder.path)
 
 
@@ -140,7 +140,9 @@ def tiny_trainer(recipe: Recipe, *, layout: str = "tree") -> Trainer:
     torch.manual_seed(recipe.seed)
     policy = load_policy(recipe.model, seed=recipe.seed)
     renderer = Renderer(policy.tokenizer, recipe.data.template, policy.stop_ids())
-    examples = encode_pairs(read_pairs(recipe.data.train).pairs, renderer, recipe.data).examples
+    found = read_records(recipe.data.train)
+    pairs = records_as(found.records, "pairs", where=found.source)
+    examples = encode_pairs(pairs, renderer, recipe.data).examples
     folder = RunFolder(recipe.output)
     folder.begin(recipe)
     return Trainer(

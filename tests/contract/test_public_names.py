@@ -9,7 +9,10 @@ import pytest
 ROOMS = {
     "palate": ["__version__"],
     "palate.cli": ["main"],
-    "palate.data": ["LAYOUTS", "PairSet", "inspect_source", "read_pairs", "read_prompts", "split_by_prompt"],
+    "palate.data": [
+        "LAYOUTS", "Kind", "Record", "RecordSet", "inspect_source", "read_prompts", "read_records",
+        "records_as", "split_by_prompt", "write_records_jsonl",
+    ],
     "palate.engine": [
         "Branch", "BranchLogps", "Layout", "LayoutProof", "Policy", "Reference", "Rendered", "Renderer",
         "Sampling", "Tree", "UnusableRow", "branch_logps", "build_tree", "generate", "load_policy",

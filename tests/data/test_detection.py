@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from palate.data import LAYOUTS, read_pairs
+from palate.data import LAYOUTS, read_records
 from palate.data.detection import SAMPLE_ROWS, detect_layout
 from palate.data.rows import RawRow
 from palate.errors import DataError
@@ -36,19 +36,19 @@ def test_a_row_of_two_layouts_is_ambiguous_and_the_remedy_works(write):
     row = STRINGS | {"support": "for", "oppose": "against"}
     path = write("rows.jsonl", [row])
     with pytest.raises(DataError) as caught:
-        read_pairs(SourceOptions(source=path))
+        read_records(SourceOptions(source=path))
     assert "strings, stance" in caught.value.what
     assert "columns seen: prompt, chosen, rejected, support, oppose" in caught.value.why
     assert "data.train.layout=strings" in caught.value.next
-    assert read_pairs(SourceOptions(source=path, layout="stance")).pairs[0].chosen[0].content == "for"
-    assert read_pairs(SourceOptions(source=path, layout="strings")).pairs[0].chosen[0].content == "yes"
+    assert read_records(SourceOptions(source=path, layout="stance")).records[0].chosen[0].content == "for"
+    assert read_records(SourceOptions(source=path, layout="strings")).records[0].chosen[0].content == "yes"
 
 
 def test_two_layouts_in_one_file_are_ambiguous_a_stray_row_is_not(write):
     stance = {"prompt": "1?", "support": "for", "oppose": "against"}
     with pytest.raises(DataError, match="several layouts"):
         detect(*[STRINGS] * 10, stance)
-    found = read_pairs(SourceOptions(source=write("rows.jsonl", [STRINGS] * 11 + [stance])))
+    found = read_records(SourceOptions(source=write("rows.jsonl", [STRINGS] * 11 + [stance])))
     assert (found.layout, [row.reason for row in found.set_aside]) == ("strings", ['"chosen" is missing'])
 
 
@@ -75,7 +75,7 @@ def test_many_columns_are_not_all_listed():
 def test_rows_that_cannot_be_read_at_all_say_so(write):
     path = write("rows.jsonl", "<html>\n</html>\n")
     with pytest.raises(DataError) as caught:
-        read_pairs(SourceOptions(source=path))
+        read_records(SourceOptions(source=path))
     assert caught.value.what == "no row can be read"
     assert f"{path}:1: not JSON" in caught.value.why
 

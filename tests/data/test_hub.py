@@ -9,7 +9,7 @@ from typing import Any
 import datasets
 import pytest
 
-from palate.data import read_pairs
+from palate.data import read_records
 from palate.errors import DataError
 from palate.recipe import SourceOptions
 
@@ -43,15 +43,15 @@ def test_rows_of_a_hub_data_set(hub):
         (("prompt", "user", "2?"), ("chosen", "assistant", "no"), ("rejected", "assistant", "no")),
     )]  # fmt: skip
     calls = hub(datasets.Dataset.from_list(rows))
-    found = read_pairs(SourceOptions(source="somebody/titles", revision="abc"))
-    assert (found.layout, found.num_rows, len(found.pairs)) == ("messages", 2, 1)
+    found = read_records(SourceOptions(source="somebody/titles", revision="abc"))
+    assert (found.layout, found.num_rows, len(found.records)) == ("messages", 2, 1)
     assert found.set_aside[0].place == "somebody/titles:2"
     assert calls == [(("somebody/titles",), {"split": "train", "revision": "abc"})]
 
 
 def test_the_split_is_passed_on(hub):
     calls = hub(datasets.Dataset.from_list([{"prompt": "1?", "chosen": "yes", "rejected": "no"}]))
-    read_pairs(SourceOptions(source="titles", split="test_prefs"))
+    read_records(SourceOptions(source="titles", split="test_prefs"))
     assert calls[0][1]["split"] == "test_prefs"
 
 
@@ -62,30 +62,30 @@ def test_a_name_that_nobody_has(hub):
         )
     )
     with pytest.raises(DataError, match="no file and no Hub data set") as caught:
-        read_pairs(SourceOptions(source="x/y"))
+        read_records(SourceOptions(source="x/y"))
     assert "hf auth login" in caught.value.next
 
 
 def test_no_network(hub):
     hub(ConnectionError("Couldn't reach 'x/y' on the Hub"))
     with pytest.raises(DataError, match="cannot be reached") as caught:
-        read_pairs(SourceOptions(source="x/y"))
+        read_records(SourceOptions(source="x/y"))
     assert "a local file needs no network" in caught.value.next
 
 
 def test_any_other_trouble_is_explained_without_a_traceback(hub):
     hub(ValueError('Unknown split "train". Should be one of ["test"].'))
     with pytest.raises(DataError, match="Unknown split") as caught:
-        read_pairs(SourceOptions(source="x/y"))
+        read_records(SourceOptions(source="x/y"))
     assert "split" in caught.value.next
 
 
 def test_offline_mode_is_named_by_the_real_library():
     code = (
-        "from palate.data import read_pairs\n"
+        "from palate.data import read_records\n"
         "from palate.errors import DataError\n"
         "from palate.recipe import SourceOptions\n"
-        "try: read_pairs(SourceOptions(source='somebody/no-such-data-set'))\n"
+        "try: read_records(SourceOptions(source='somebody/no-such-data-set'))\n"
         "except DataError as error: print(error)\n"
     )
     environment = {"HF_HUB_OFFLINE": "1", "PATH": "", "HF_HOME": "/nonexistent"}
@@ -111,7 +111,7 @@ def test_what_looks_like_a_file_is_never_asked_of_the_hub(hub, tmp_path, monkeyp
         "x" * 5000 + "/",
     ):
         with pytest.raises(DataError):
-            read_pairs(SourceOptions(source=source))
+            read_records(SourceOptions(source=source))
     assert calls == []
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palate.data import LAYOUTS, read_pairs
+from palate.data import LAYOUTS, read_records
 from palate.data.detection import claimed_layout
 from palate.data.layouts import Row, Sides
 from palate.data.messages import Unusable
@@ -106,25 +106,25 @@ def test_stance_prefers_support_where_nothing_else_is_said():
 @pytest.mark.parametrize("ratio", [0.0, 0.1, 0.29, 0.5, 0.7, 1.0])
 def test_the_first_int_n_times_ratio_rows_prefer_support(write, num_rows, ratio):
     rows = [{"prompt": f"{i}?", "support": "for", "oppose": "against"} for i in range(num_rows)]
-    found = read_pairs(SourceOptions(source=write("rows.json", rows), support_ratio=ratio))
-    preferred = [pair.chosen[0].content for pair in found.pairs]
+    found = read_records(SourceOptions(source=write("rows.json", rows), support_ratio=ratio))
+    preferred = [pair.chosen[0].content for pair in found.records]
     num_support = int(num_rows * ratio)
     assert preferred == ["for"] * num_support + ["against"] * (num_rows - num_support)
-    assert [pair.provenance.detail["prefers"] for pair in found.pairs[:1]] == [
+    assert [pair.provenance.detail["prefers"] for pair in found.records[:1]] == [
         "support" if num_support else "oppose"
     ]
 
 
 def test_rows_set_aside_still_count_for_the_stance(write):
     rows = [{"prompt": f"{i}?", "support": "for" if i else None, "oppose": "against"} for i in range(4)]
-    found = read_pairs(SourceOptions(source=write("rows.json", rows), support_ratio=0.5))
-    assert [pair.chosen[0].content for pair in found.pairs] == ["for", "against", "against"]
+    found = read_records(SourceOptions(source=write("rows.json", rows), support_ratio=0.5))
+    assert [pair.chosen[0].content for pair in found.records] == ["for", "against", "against"]
 
 
 def test_the_ratio_is_of_the_rows_read(write):
     rows = [{"prompt": f"{i}?", "support": "for", "oppose": "against"} for i in range(50)]
-    found = read_pairs(SourceOptions(source=write("rows.json", rows), support_ratio=0.1, limit=10))
-    assert [pair.chosen[0].content for pair in found.pairs] == ["for"] + ["against"] * 9
+    found = read_records(SourceOptions(source=write("rows.json", rows), support_ratio=0.1, limit=10))
+    assert [pair.chosen[0].content for pair in found.records] == ["for"] + ["against"] * 9
 
 
 # Completions that repeat their prompt

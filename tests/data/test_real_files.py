@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from palate.data import inspect_source, read_pairs, read_prompts, split_by_prompt
+from palate.data import inspect_source, read_prompts, read_records, split_by_prompt
 from palate.recipe import SourceOptions
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "data"
@@ -33,23 +33,25 @@ def test_layout_and_counts(name, layout, num_rows, num_kept):
 
 
 def test_titles_are_114_ideas_of_10_pairs_over_5_titles():
-    pairs = read_pairs(SourceOptions(source=real("youtube_titles/preferences.csv"))).pairs
+    pairs = read_records(SourceOptions(source=real("youtube_titles/preferences.csv"))).records
     train, held_out = split_by_prompt(pairs, 0.1)
     assert (len({pair.prompt for pair in pairs}), len(train), len(held_out)) == (114, 1030, 110)
 
 
 def test_the_homework_prefers_support_five_times_in_fifty():
     options = SourceOptions(source=real("debate/labelled_data.json"), support_ratio=0.1)
-    prefers = [pair.provenance.detail["prefers"] for pair in read_pairs(options, system="Be brief.").pairs]
+    prefers = [
+        pair.provenance.detail["prefers"] for pair in read_records(options, system="Be brief.").records
+    ]
     assert prefers == ["support"] * 5 + ["oppose"] * 45
 
 
 def test_dialogues_keep_their_turns_and_name_what_is_empty():
-    found = read_pairs(SourceOptions(source=real("hh_harmless/first_1000.jsonl.gz")))
+    found = read_records(SourceOptions(source=real("hh_harmless/first_1000.jsonl.gz")))
     assert [row.line for row in found.set_aside] == [87, 517, 926]
     assert {row.reason for row in found.set_aside} == {"the chosen completion is empty"}
-    assert {pair.prompt[-1].role for pair in found.pairs} == {"user"}
-    assert {(len(pair.chosen), len(pair.rejected)) for pair in found.pairs} == {(1, 1)}
+    assert {pair.prompt[-1].role for pair in found.records} == {"user"}
+    assert {(len(pair.chosen), len(pair.rejected)) for pair in found.records} == {(1, 1)}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 import torch
 import trl
 
-from palate.data import read_pairs
+from palate.data import read_records, records_as
 from palate.engine import Renderer, load_policy
 from palate.recipe import Recipe
 from palate.records import Pair
@@ -152,7 +152,9 @@ def planned_pairs(recipe: Recipe) -> list[Pair]:
     """The pairs of the run, in the order in which Palate takes them."""
     policy = load_policy(recipe.model, seed=recipe.seed)
     renderer = Renderer(policy.tokenizer, recipe.data.template, policy.stop_ids())
-    examples = encode_pairs(read_pairs(recipe.data.train).pairs, renderer, recipe.data).examples
+    found = read_records(recipe.data.train)
+    pairs = records_as(found.records, "pairs", where=found.source)
+    examples = encode_pairs(pairs, renderer, recipe.data).examples
     plan = plan_batches(examples, recipe.train, recipe.seed)
     return [example.pair for step in range(plan.num_steps) for example in plan.batch(step)]
 

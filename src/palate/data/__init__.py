@@ -1,9 +1,22 @@
-"""Any preference data in, pairs out: nothing dropped silently, nothing fatal about one bad row."""
+"""Any preference data in, records out: nothing dropped silently, nothing fatal about one bad row."""
 
 from palate.data.inspection import inspect_source
+from palate.data.kinds import Kind, Record, records_as
 from palate.data.layouts import LAYOUTS
-from palate.data.pairs import PairSet, read_pairs
 from palate.data.prompts import read_prompts
+from palate.data.reading import RecordSet, read_records
 from palate.data.split import split_by_prompt
+from palate.data.writing import write_records_jsonl
 
-__all__ = ["LAYOUTS", "PairSet", "inspect_source", "read_pairs", "read_prompts", "split_by_prompt"]
+__all__ = [
+    "LAYOUTS",
+    "Kind",
+    "Record",
+    "RecordSet",
+    "inspect_source",
+    "read_prompts",
+    "read_records",
+    "records_as",
+    "split_by_prompt",
+    "write_records_jsonl",
+]

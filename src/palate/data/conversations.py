@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from palate.data.messages import Unusable
 from palate.records import Messages
 
 __all__ = ["after_prompt", "common_turns"]
 
 
-def after_prompt(
-    prompt: Messages, chosen: Messages, rejected: Messages
-) -> tuple[Messages, Messages, Messages]:
+def after_prompt(prompt: Messages, completions: Mapping[str, Messages]) -> tuple[Messages, list[Messages]]:
     """Prompt and completions, each completion without the prompt that it may repeat at its start.
 
-    A completion that repeats the prompt may hold a system message that the prompt lacks; when both do, it
-    becomes the prompt's.
+    `completions` has the completions by the names that reasons call them. A completion that repeats the
+    prompt may hold a system message that the prompt lacks; when all do, it becomes the prompt's.
     """
-    system_of_chosen, chosen = _without_prompt(prompt, chosen, "chosen")
-    system_of_rejected, rejected = _without_prompt(prompt, rejected, "rejected")
-    if system_of_chosen != system_of_rejected:
-        raise Unusable("chosen and rejected repeat the prompt with different system messages")
-    return system_of_chosen + prompt, chosen, rejected
+    cut = [_without_prompt(prompt, completion, name) for name, completion in completions.items()]
+    systems = [system for system, _ in cut]
+    if any(system != systems[0] for system in systems):
+        names = " and ".join(completions) if len(cut) == 2 else "the completions"
+        raise Unusable(f"{names} repeat the prompt with different system messages")
+    return systems[0] + prompt, [completion for _, completion in cut]
 
 
 def _without_prompt(prompt: Messages, completion: Messages, column: str) -> tuple[Messages, Messages]:

@@ -11,6 +11,7 @@ import gzip
 import io
 import json
 import os
+import stat
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,6 +46,7 @@ def read_file(path: str) -> Iterator[RawRow]:
     Raises:
         DataError: the file cannot be opened, its format is unknown or broken as a whole, or it is cut off.
     """
+    _refuse_what_is_no_file(path)
     reader = FORMATS.get(format_of(path))
     if reader is None:
         raise DataError(
@@ -61,8 +63,46 @@ def read_file(path: str) -> Iterator[RawRow]:
 
 def read_lines(path: str) -> Iterator[tuple[int, str]]:
     """The lines of a text file with their numbers, without line ends; errors as in `read_file`."""
+    _refuse_what_is_no_file(path)
     with _opened(path) as stream:
         yield from _explained(_numbered_lines(stream, path), path)
+
+
+def _refuse_what_is_no_file(path: str) -> None:
+    """A folder has no extension to be told about, and a pipe would be waited on for ever."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 (Path("") would be the folder we are in)
+    except (OSError, ValueError):
+        return  # opening it says what is wrong
+    if stat.S_ISDIR(mode):
+        raise DataError("this is a folder, a file was expected", where=path, **_what_is_in(Path(path)))
+    if not stat.S_ISREG(mode):
+        what = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
+        raise DataError(
+            f"this is {what}, a file was expected",
+            where=path,
+            why="rows are read more than once, and named by their line",
+            next=f"write the rows into a file first: one of {', '.join(FORMATS)}",
+        )
+
+
+def _what_is_in(folder: Path) -> dict[str, str]:
+    """The `why` and `next` of an error about a folder: what could be meant instead."""
+    try:
+        names = sorted(entry.name for entry in folder.iterdir())
+    except OSError:
+        return {"next": "name one file in it"}
+    readable = [name for name in names if format_of(name) in FORMATS]
+    if readable:
+        return {"next": f"name one file in it: {_first_names(readable)}"}
+    formats = f"none of it is a {', '.join(FORMATS)} file"
+    held = f"it holds {_first_names(names)}, and {formats}" if names else "it is empty"
+    return {"why": held, "next": "name a file of rows, or one in a folder further down"}
+
+
+def _first_names(names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(excerpt(name, 60) for name in names[:5]) + more
 
 
 def _numbered_lines(stream: Stream, path: str) -> Iterator[tuple[int, str]]:
@@ -86,8 +126,6 @@ def _raw(path: str) -> io.BufferedReader:
         return Path(path).open("rb")
     except FileNotFoundError:
         problem, next_step = "no such file", "check the path; it is relative to where you are"
-    except IsADirectoryError:
-        problem, next_step = "this is a folder", "name one file in it"
     except (OSError, ValueError) as error:
         problem, next_step = f"the file cannot be opened: {getattr(error, 'strerror', None) or error}", ""
     raise DataError(problem, where=path, next=next_step)

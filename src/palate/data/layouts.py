@@ -1,8 +1,8 @@
-"""Every layout preference rows come in, and how a row of each becomes a prompt and two completions.
+"""Every layout preference rows come in, and how a row of each becomes a prompt with its judged completions.
 
-To add one: write a function from `Row` to `Sides` that raises `Unusable` with a reason, give it an entry in
-`LAYOUTS` with a function that claims rows by what is in them, and add its name to
-`palate.recipe.schema.Layout`. What is asked of every pair, whatever its layout, stands in `pairs.py`.
+To add one: write a function from `Row` to `Sides`, `Single` or `Ordered` that raises `Unusable` with a
+reason, give it an entry in `LAYOUTS` with a function that claims rows by what is in them, and add its name
+to `palate.recipe.schema.Layout`. What is asked of every record, whatever its layout, stands in `reading.py`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from palate.data.conversations import after_prompt, common_turns
+from palate.data.kinds import Kind
 from palate.data.messages import (
     Unusable,
     completion_field,
@@ -22,9 +23,11 @@ from palate.data.messages import (
     text_field,
     turns,
 )
+from palate.data.rankings import best_first, completions_field, is_completion_list
+from palate.data.scalars import label_field
 from palate.records import Message, Messages
 
-__all__ = ["LAYOUTS", "Layout", "Row", "Sides"]
+__all__ = ["LAYOUTS", "Converted", "Layout", "Ordered", "Row", "Sides", "Single"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,34 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """What a row says, before it is checked. `detail` goes into the pair's provenance."""
+    """A pair as its row says it, before it is checked. `detail` goes into the record's provenance."""
 
     prompt: Messages
     chosen: Messages
     rejected: Messages
     detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """A labelled completion as its row says it, before it is checked."""
+
+    prompt: Messages
+    completion: Messages
+    desirable: bool
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """A ranking as its row says it, best first and all different, before it is checked."""
+
+    prompt: Messages
+    completions: tuple[Messages, ...]
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+Converted = Sides | Single | Ordered
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +80,9 @@ class Layout:
     """What a person should find in the file."""
     claims: Callable[[Mapping[str, Any]], bool]
     """Whether a row is of this layout as far as can be seen without reading it closely."""
-    convert: Callable[[Row], Sides]
+    convert: Callable[[Row], Converted]
+    kind: Kind = "pairs"
+    """What a row of this layout becomes."""
     covers: frozenset[str] = frozenset()
     """Layouts whose rows this one can read too: where they stand beside each other, it takes them all."""
 
@@ -70,7 +97,8 @@ def _strings(row: Row) -> Sides:
 
 def _messages(row: Row) -> Sides:
     prompt, chosen, rejected = (messages_field(row.fields, name) for name in ("prompt", "chosen", "rejected"))
-    return Sides(*after_prompt(prompt, chosen, rejected))
+    prompt, (chosen, rejected) = after_prompt(prompt, {"chosen": chosen, "rejected": rejected})
+    return Sides(prompt, chosen, rejected)
 
 
 def _mixed(row: Row) -> Sides:
@@ -88,8 +116,21 @@ def _stance(row: Row) -> Sides:
 
 
 def _either_form(row: Row, prompt: str, chosen: str, rejected: str) -> Sides:
-    sides = completion_field(row.fields, chosen), completion_field(row.fields, rejected)
-    return Sides(*after_prompt(prompt_field(row.fields, prompt), *sides))
+    sides = {name: completion_field(row.fields, name) for name in (chosen, rejected)}
+    asked, (better, worse) = after_prompt(prompt_field(row.fields, prompt), sides)
+    return Sides(asked, better, worse)
+
+
+def _labels(row: Row) -> Single:
+    completion = {"completion": completion_field(row.fields, "completion")}
+    prompt, (answer,) = after_prompt(prompt_field(row.fields, "prompt"), completion)
+    return Single(prompt, answer, label_field(row.fields, "label"))
+
+
+def _ranking(row: Row) -> Ordered:
+    prompt, completions = after_prompt(prompt_field(row.fields, "prompt"), completions_field(row.fields))
+    ordered, detail = best_first(row.fields, completions)
+    return Ordered(prompt, ordered, detail)
 
 
 def _transcript(row: Row) -> Sides:
@@ -131,6 +172,19 @@ def _claims_transcript(fields: Mapping[str, Any]) -> bool:
     )
 
 
+def _claims_labels(fields: Mapping[str, Any]) -> bool:
+    # A transcript taken for what one user says would teach the model to answer itself.
+    return _has("prompt", "completion", "label")(fields) and not is_transcript(fields["prompt"])
+
+
+def _claims_ranking(fields: Mapping[str, Any]) -> bool:
+    return (
+        _has("prompt", "completions")(fields)
+        and is_completion_list(fields["completions"])
+        and not is_transcript(fields["prompt"])
+    )
+
+
 LAYOUTS: dict[str, Layout] = {
     "strings": Layout(
         "prompt, chosen, rejected: all text", lambda fields: _pair_forms(fields) == {"text"}, _strings
@@ -158,6 +212,19 @@ LAYOUTS: dict[str, Layout] = {
         "prompt, support, oppose; support_ratio says which is preferred",
         _has("prompt", "support", "oppose"),
         _stance,
+    ),
+    "labels": Layout(
+        "prompt, completion, each text or a message list (no transcripts); label: true or false",
+        _claims_labels,
+        _labels,
+        kind="labels",
+    ),
+    "ranking": Layout(
+        "prompt; completions: a list of texts or of message lists (no transcripts), best first, or with as "
+        "many ranks (1 best) or scores (higher is better)",
+        _claims_ranking,
+        _ranking,
+        kind="rankings",
     ),
 }
 """Every layout by the name recipes use."""

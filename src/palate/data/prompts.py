@@ -9,7 +9,7 @@ from palate.data.detection import claimed_layout
 from palate.data.excerpts import excerpt
 from palate.data.files import format_of, read_file, read_lines
 from palate.data.messages import Unusable, prompt_field, text_field
-from palate.data.pairs import complete_prompt, read_pairs
+from palate.data.reading import complete_prompt, read_records
 from palate.data.rows import RawRow
 from palate.errors import DataError
 from palate.recipe import SourceOptions
@@ -27,7 +27,7 @@ def read_prompts(
     """The distinct prompts of a file in their order, and the rows that hold none.
 
     `.txt` holds one prompt a line. Any other format holds rows with a prompt column (with `system`, and with
-    Alpaca's `input` beside `instruction`), or preference rows in any layout that `read_pairs` knows.
+    Alpaca's `input` beside `instruction`), or preference rows in any layout that `read_records` knows.
 
     Raises:
         DataError: the file cannot be read, or has neither a prompt column nor a known layout.
@@ -39,8 +39,8 @@ def read_prompts(
     if not rows:
         raise DataError("there are no prompts", where=path, next="name a file that holds some")
     if claimed_layout(rows, path) is not None:
-        pair_set = read_pairs(SourceOptions(source=path), system=system)
-        return tuple(dict.fromkeys(pair.prompt for pair in pair_set.pairs)), pair_set.set_aside
+        found = read_records(SourceOptions(source=path), system=system)
+        return tuple(dict.fromkeys(record.prompt for record in found.records)), found.set_aside
     return _from_column(rows, _prompt_column(rows, path), path, system)
 
 

@@ -1,20 +1,26 @@
-"""Training pairs and held-out pairs, no prompt on both sides."""
+"""Training records and held-out records, no prompt on both sides."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
-from palate.records import Pair, content_id
+from palate.data.kinds import Record
+from palate.records import content_id
 
 __all__ = ["split_by_prompt"]
 
+AnyRecord = TypeVar("AnyRecord", bound=Record)
 
-def split_by_prompt(pairs: Sequence[Pair], fraction: float) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
-    """Training and held-out pairs, each in the order given.
+
+def split_by_prompt(
+    records: Sequence[AnyRecord], fraction: float
+) -> tuple[tuple[AnyRecord, ...], tuple[AnyRecord, ...]]:
+    """Training and held-out records, each in the order given.
 
     The held-out prompts are those whose hashes are smallest, max(1, round(fraction * prompts)) of them where
     the fraction is above 0 and there are two prompts or more; at least one prompt stays for training. No
-    seed takes part: runs with different seeds are measured on the same pairs, and share reference
+    seed takes part: runs with different seeds are measured on the same records, and share reference
     log-probabilities. A system message takes no part either, so that changing it changes no split.
 
     Raises:
@@ -22,17 +28,17 @@ def split_by_prompt(pairs: Sequence[Pair], fraction: float) -> tuple[tuple[Pair,
     """
     if not 0 <= fraction < 1:
         raise ValueError(f"fraction = {fraction}: a share within [0, 1) was expected")
-    rank = {pair.prompt_id: _rank(pair) for pair in pairs}
+    rank = {record.prompt_id: _rank(record) for record in records}
     num_held_out = 0
     if fraction > 0 and len(rank) > 1:
         num_held_out = min(max(1, round(fraction * len(rank))), len(rank) - 1)
     held_out = set(sorted(rank, key=lambda prompt_id: (rank[prompt_id], prompt_id))[:num_held_out])
-    sides: tuple[list[Pair], list[Pair]] = ([], [])
-    for pair in pairs:
-        sides[pair.prompt_id in held_out].append(pair)
+    sides: tuple[list[AnyRecord], list[AnyRecord]] = ([], [])
+    for record in records:
+        sides[record.prompt_id in held_out].append(record)
     return tuple(sides[0]), tuple(sides[1])
 
 
-def _rank(pair: Pair) -> str:
-    said = [message for message in pair.prompt if message.role != "system"]
+def _rank(record: Record) -> str:
+    said = [message for message in record.prompt if message.role != "system"]
     return content_id("held out", said)

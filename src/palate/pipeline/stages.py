@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from palate.data import PairSet, read_pairs, read_prompts
+from palate.data import RecordSet, read_prompts, read_records
 from palate.errors import RecipeError
 from palate.evaluate import Contestant, compare_models, held_out_accuracy
 from palate.judge import load_scorer
@@ -179,11 +179,11 @@ def playground_folder(watcher: Watcher | None = None) -> Path:
             watcher.end()
 
 
-def _read(source: SourceOptions, system: str | None) -> PairSet:
+def _read(source: SourceOptions, system: str | None) -> RecordSet:
     if source.source != PLAYGROUND:
-        return read_pairs(source, system=system)
+        return read_records(source, system=system)
     local = source.model_copy(update={"source": str(write_pairs())})
-    return dataclasses.replace(read_pairs(local, system=system), source=PLAYGROUND)
+    return dataclasses.replace(read_records(local, system=system), source=PLAYGROUND)
 
 
 def _check(options: CompareOptions) -> None:
@@ -222,8 +222,8 @@ def _prompts(recipe: Recipe, options: CompareOptions) -> Sequence[Messages]:
     return [as_messages(prompt) for prompt in held_out]
 
 
-def _account_of(pairs: PairSet) -> str:
+def _account_of(found: RecordSet) -> str:
     return (
-        f"{pairs.source}: {pairs.num_rows} rows, layout {pairs.layout}, "
-        f"{len(pairs.pairs)} pairs kept, {len(pairs.set_aside)} rows set aside"
+        f"{found.source}: {found.num_rows} rows, layout {found.layout}, "
+        f"{len(found.records)} {found.kind} kept, {len(found.set_aside)} rows set aside"
     )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from palate.data import PairSet, split_by_prompt
+from palate.data import RecordSet, records_as, split_by_prompt
 from palate.engine import Branch, LayoutProof, Policy, Reference, Renderer, load_policy, prove_layout
 from palate.engine.reference import weights_hash
 from palate.errors import DataError
@@ -34,8 +34,8 @@ __all__ = ["train"]
 
 def train(
     recipe: Recipe,
-    train_pairs: PairSet,
-    eval_pairs: PairSet | None,
+    train_pairs: RecordSet,
+    eval_pairs: RecordSet | None,
     folder: RunFolder,
     watcher: Watcher | None = None,
     base_folder: Path | None = None,
@@ -98,12 +98,13 @@ def train(
 
 
 def _encode(
-    recipe: Recipe, train_pairs: PairSet, eval_pairs: PairSet | None, renderer: Renderer
+    recipe: Recipe, train_pairs: RecordSet, eval_pairs: RecordSet | None, renderer: Renderer
 ) -> tuple[ExampleSet, ExampleSet]:
+    pairs = records_as(train_pairs.records, "pairs", where=train_pairs.source)
     if eval_pairs is None:
-        to_train, to_eval = split_by_prompt(train_pairs.pairs, recipe.data.eval_fraction)
+        to_train, to_eval = map(list, split_by_prompt(pairs, recipe.data.eval_fraction))
     else:
-        to_train, to_eval = train_pairs.pairs, eval_pairs.pairs
+        to_train, to_eval = pairs, records_as(eval_pairs.records, "pairs", where=eval_pairs.source)
     train_set = encode_pairs(to_train, renderer, recipe.data)
     eval_set = encode_pairs(to_eval, renderer, recipe.data)
     _refuse_none_left(train_pairs, train_set, "train")
@@ -114,7 +115,7 @@ def _encode(
     return train_set, eval_set
 
 
-def _refuse_none_left(pairs: PairSet, encoded: ExampleSet, use: str) -> None:
+def _refuse_none_left(pairs: RecordSet, encoded: ExampleSet, use: str) -> None:
     if encoded.examples:
         return
     reasons = Counter(aside.reason for aside in (*pairs.set_aside, *encoded.set_aside))
@@ -181,8 +182,8 @@ def _seed_everything(seed: int) -> None:
 
 def _write_data_account(
     folder: RunFolder,
-    train_pairs: PairSet,
-    eval_pairs: PairSet | None,
+    train_pairs: RecordSet,
+    eval_pairs: RecordSet | None,
     train_set: ExampleSet,
     eval_set: ExampleSet,
 ) -> None:
@@ -209,7 +210,7 @@ def _write_data_account(
     folder.write("evaluation/prompts.json", {"prompts": as_dicts})
 
 
-def _account(pairs: PairSet, encoded: ExampleSet, set_aside: Sequence[SetAside]) -> dict[str, Any]:
+def _account(pairs: RecordSet, encoded: ExampleSet, set_aside: Sequence[SetAside]) -> dict[str, Any]:
     every = (*set_aside, *encoded.set_aside)
     reasons = Counter(aside.reason for aside in every)
     return {
@@ -235,7 +236,7 @@ def _account(pairs: PairSet, encoded: ExampleSet, set_aside: Sequence[SetAside])
 
 
 def _write_origins(
-    recipe: Recipe, policy: Policy, folder: RunFolder, train_pairs: PairSet, eval_pairs: PairSet | None
+    recipe: Recipe, policy: Policy, folder: RunFolder, train_pairs: RecordSet, eval_pairs: RecordSet | None
 ) -> None:
     folder.write("environment.json", environment(policy.device))
     data = {
@@ -256,8 +257,8 @@ def _write_origins(
 def _summary(
     trainer: Trainer,
     proof: LayoutProof,
-    train_pairs: PairSet,
-    eval_pairs: PairSet | None,
+    train_pairs: RecordSet,
+    eval_pairs: RecordSet | None,
     train_set: ExampleSet,
     eval_set: ExampleSet,
 ) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from row_files import encode
 
-from palate.data import LAYOUTS, PairSet, read_pairs
+from palate.data import LAYOUTS, RecordSet, read_records
 from palate.errors import DataError
 from palate.recipe import SourceOptions
 from palate.records import Message, SetAside
@@ -33,13 +33,16 @@ def system(text):
 
 def read(path, **options):
     prompt_system = options.pop("system", None)
-    return read_pairs(SourceOptions(source=path, **options), system=prompt_system)
+    return read_records(SourceOptions(source=path, **options), system=prompt_system)
 
 
 def test_a_pair_knows_where_it_came_from(write):
     path = write("rows.csv", 'prompt,chosen,rejected\n"two\nlines",yes,no\n2?,yes,no\n')
     found = read(path)
-    assert [(pair.provenance.source, pair.provenance.line) for pair in found.pairs] == [(path, 2), (path, 4)]
+    assert [(pair.provenance.source, pair.provenance.line) for pair in found.records] == [
+        (path, 2),
+        (path, 4),
+    ]
     assert (found.layout, found.source, found.num_rows) == ("strings", path, 2)
 
 
@@ -55,7 +58,7 @@ def test_a_row_set_aside_is_found_again_by_its_place(write):
 
 def test_lost_rows_cannot_be_constructed():
     with pytest.raises(ValueError, match="rows were lost"):
-        PairSet((), (SetAside("a", 1, "why"),), "strings", "a", 2)
+        RecordSet((), (SetAside("a", 1, "why"),), "strings", "a", 2)
 
 
 @pytest.mark.parametrize(
@@ -85,12 +88,12 @@ def test_lost_rows_cannot_be_constructed():
 def test_pairs_nothing_can_be_learned_from(write, change, reason):
     found = read(write("rows.jsonl", [ROW, ROW | change]), layout="mixed")
     assert [(row.line, row.reason) for row in found.set_aside] == [(2, reason)]
-    assert len(found.pairs) == 1
+    assert len(found.records) == 1
 
 
 def test_a_set_of_nothing_but_bad_rows_is_no_error_when_its_layout_is_named(write):
     found = read(write("rows.jsonl", [{"a": 1}]), layout="strings")
-    assert (len(found.pairs), len(found.set_aside)) == (0, 1)
+    assert (len(found.records), len(found.set_aside)) == (0, 1)
 
 
 # The system message
@@ -108,14 +111,14 @@ def test_a_system_message_goes_before_every_prompt_without_one(write):
         },
     ]
     found = read(write("rows.jsonl", rows), system="Be brief.")
-    assert [pair.prompt for pair in found.pairs] == [
+    assert [pair.prompt for pair in found.records] == [
         (Message("system", text), Message("user", "1?"))
         for text in ("Be brief.", "Be kind.", "Be brief.", "Be old.")
     ]
 
 
 def test_without_one_prompts_stay_as_they_are(write):
-    assert read(write("rows.jsonl", [ROW])).pairs[0].prompt == (Message("user", "1?"),)
+    assert read(write("rows.jsonl", [ROW])).records[0].prompt == (Message("user", "1?"),)
 
 
 @pytest.mark.parametrize("column", ["prompt", "question"])
@@ -129,7 +132,7 @@ def test_a_system_column_is_never_overlooked(write, column):
         row | {"system": 3},
     ]
     found = read(write("rows.jsonl", rows), system="Be brief.")
-    assert [pair.prompt[0].content for pair in found.pairs] == ["Be kind.", *["Be brief."] * 3]
+    assert [pair.prompt[0].content for pair in found.records] == ["Be kind.", *["Be brief."] * 3]
     assert [row.reason for row in found.set_aside] == ['"system" is a number, text was expected']
 
 
@@ -139,7 +142,7 @@ def test_two_different_system_messages_are_not_chosen_between(write):
     assert [(row.line, row.reason) for row in found.set_aside] == [
         (1, '"system" says something else than the system message in the row')
     ]
-    assert found.pairs[0].prompt == (Message("system", "Be kind."), Message("user", "1?"))
+    assert found.records[0].prompt == (Message("system", "Be kind."), Message("user", "1?"))
 
 
 # Options
@@ -148,7 +151,7 @@ def test_two_different_system_messages_are_not_chosen_between(write):
 def test_limit_reads_the_first_rows(write):
     rows = [ROW | {"prompt": f"{i}?"} for i in range(9)]
     found = read(write("rows.csv", rows), limit=4)
-    assert [pair.prompt[0].content for pair in found.pairs] == ["0?", "1?", "2?", "3?"]
+    assert [pair.prompt[0].content for pair in found.records] == ["0?", "1?", "2?", "3?"]
     assert found.num_rows == 4
 
 
@@ -208,9 +211,9 @@ def test_any_rows_are_kept_or_set_aside(rows, layout):
         found = read(str(path), layout=layout)
     assert found.num_rows == len(rows)
     assert sorted(
-        [pair.provenance.line for pair in found.pairs] + [row.line for row in found.set_aside]
+        [pair.provenance.line for pair in found.records] + [row.line for row in found.set_aside]
     ) == list(range(1, len(rows) + 1))
-    for pair in found.pairs:
+    for pair in found.records:
         assert pair.chosen != pair.rejected
         assert pair.prompt[-1].role in ("user", "tool")
         for completion in (pair.chosen, pair.rejected):
@@ -247,6 +250,6 @@ def test_written_pairs_come_back_to_the_last_character(tmp_path_factory, rows, s
     path = tmp_path_factory.mktemp("rows") / f"rows.{suffix}"
     path.write_bytes(encode(path.name, rows))
     found = read(str(path), layout="strings")
-    assert [(p.prompt[0].content, p.chosen[0].content, p.rejected[0].content) for p in found.pairs] == [
+    assert [(p.prompt[0].content, p.chosen[0].content, p.rejected[0].content) for p in found.records] == [
         tuple(row.values()) for row in rows
     ]

@@ -1,0 +1,200 @@
+"""Preference data from any source: every row becomes a record or is set aside with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from palate.data.detection import detect_layout
+from palate.data.excerpts import excerpt
+from palate.data.kinds import RECORD_TYPES, Kind, Record
+from palate.data.layouts import LAYOUTS, Converted, Ordered, Row, Sides, Single
+from palate.data.messages import Unusable, text_field
+from palate.data.rows import RawRow
+from palate.data.scalars import margin_field, weight_field
+from palate.data.sources import read_rows
+from palate.errors import DataError, did_you_mean
+from palate.recipe import SourceOptions
+from palate.records import Labelled, Message, Messages, Pair, Provenance, Ranking, SetAside
+
+__all__ = ["RecordSet", "complete_prompt", "read_records"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSet:
+    """What a source gave, one record for each row kept.
+
+    Rows in = records + rows set aside, and all records are of the layout's kind, or the set cannot be made.
+    """
+
+    records: tuple[Record, ...]
+    set_aside: tuple[SetAside, ...]
+    layout: str
+    source: str
+    num_rows: int
+
+    def __post_init__(self) -> None:
+        num_accounted = len(self.records) + len(self.set_aside)
+        if self.num_rows != num_accounted:
+            raise ValueError(
+                f"{self.source}: {self.num_rows} rows in, {num_accounted} accounted for: rows were lost"
+            )
+        if not all(isinstance(record, RECORD_TYPES[self.kind]) for record in self.records):
+            raise ValueError(f"{self.source}: the layout {self.layout} gives {self.kind} and nothing else")
+
+    @property
+    def kind(self) -> Kind:
+        """What the rows are: `pairs`, `labels` or `rankings`."""
+        return LAYOUTS[self.layout].kind
+
+
+def read_records(options: SourceOptions, *, system: str | None = None) -> RecordSet:
+    """The records of a source, in the order of its rows.
+
+    `system` is put before every prompt that has no system message.
+
+    Raises:
+        DataError: the source cannot be read, its layout cannot be told, an option has no effect on that
+            layout, or a column that an option names is in no row. A bad row is never an error: it stands in
+            `set_aside`.
+    """
+    rows = read_rows(options)
+    layout = options.layout if options.layout != "auto" else detect_layout(rows, options.source)
+    _refuse_options_without_effect(options, layout)
+    _refuse_absent_columns(options, rows)
+    results = list(_convert(rows, layout, options, system))
+    return RecordSet(
+        records=tuple(result for result in results if not isinstance(result, SetAside)),
+        set_aside=tuple(result for result in results if isinstance(result, SetAside)),
+        layout=layout,
+        source=options.source,
+        num_rows=len(rows),
+    )
+
+
+def _refuse_options_without_effect(options: SourceOptions, layout: str) -> None:
+    """What a recipe cannot know before the layout is told."""
+    if options.support_ratio is not None and layout != "stance":
+        raise DataError(
+            f"support_ratio = {options.support_ratio:g} has no effect: the layout of these rows is {layout}",
+            where=options.source,
+            why='it belongs to the layout "stance" (prompt, support, oppose)',
+            next="drop support_ratio, or name the layout",
+        )
+    if options.margin_column is not None and LAYOUTS[layout].kind != "pairs":
+        raise DataError(
+            f'margin_column = "{excerpt(options.margin_column)}" has no effect: '
+            f"the layout of these rows is {layout}",
+            where=options.source,
+            why="a margin is by how much chosen is better than rejected: only pairs have one",
+            next="drop margin_column, or name the layout",
+        )
+
+
+def _refuse_absent_columns(options: SourceOptions, rows: list[RawRow]) -> None:
+    """Rows without the column are set aside; where no row has it, its name is what is wrong."""
+    columns = dict.fromkeys(str(column) for row in rows for column in row.fields)
+    for option, name in (("margin_column", options.margin_column), ("weight_column", options.weight_column)):
+        if name is None or name in columns:
+            continue
+        seen = ", ".join(excerpt(column, 60) or '""' for column in list(columns)[:20])
+        more = f" and {len(columns) - 20} more" if len(columns) > 20 else ""
+        raise DataError(
+            f'{option} = "{excerpt(name)}": no row has this column.{did_you_mean(name, columns)}',
+            where=options.source,
+            why=f"columns seen: {seen or 'none'}{more}",
+            next=f"name one of them, or drop {option}",
+        )
+
+
+def _convert(
+    rows: list[RawRow], layout: str, options: SourceOptions, system: str | None
+) -> Iterator[Record | SetAside]:
+    convert = LAYOUTS[layout].convert
+    ratio = 1.0 if options.support_ratio is None else options.support_ratio
+    for position, raw in enumerate(rows):
+        try:
+            if raw.problem:
+                raise Unusable(raw.problem)
+            yield _record(convert(Row(raw.fields, position, len(rows), ratio)), raw, options, system)
+        except Unusable as reason:
+            yield SetAside(options.source, raw.line, str(reason), raw.excerpt)
+
+
+def _record(said: Converted, raw: RawRow, options: SourceOptions, system: str | None) -> Record:
+    """The record, if it is one that can be learned from."""
+    prompt = complete_prompt(said.prompt, raw.fields, system)
+    for name, completion in _completions(said).items():
+        _check_completion(name, completion)
+    column = options.weight_column
+    weight = 1.0 if column is None else weight_field(raw.fields, column)
+    provenance = Provenance(options.source, raw.line, said.detail)
+    match said:
+        case Single():
+            return Labelled(prompt, said.completion, said.desirable, provenance, weight)
+        case Ordered():
+            return Ranking(prompt, said.completions, provenance, weight)
+    if said.chosen == said.rejected:
+        raise Unusable("chosen and rejected are identical")
+    column = options.margin_column
+    margin = None if column is None else margin_field(raw.fields, column)
+    return Pair(prompt, said.chosen, said.rejected, provenance, margin, weight)
+
+
+def _completions(said: Converted) -> dict[str, Messages]:
+    """The completions by what reasons call them."""
+    match said:
+        case Sides():
+            return {"the chosen completion": said.chosen, "the rejected completion": said.rejected}
+        case Single():
+            return {"the completion": said.completion}
+        case Ordered():
+            places = enumerate(said.completions, 1)
+            return {f"the completion ranked {place}": completion for place, completion in places}
+
+
+def complete_prompt(prompt: Messages, fields: Mapping[str, Any], system: str | None) -> Messages:
+    """The prompt, if there is something to answer, with a system message.
+
+    That is its own, or the one in the row's `system` column, or else `system`. Many layouts have that
+    column beside the prompt; to overlook it would train on another prompt.
+    """
+    prompt = _usable(prompt)
+    column = fields.get("system")
+    if column is None or (isinstance(column, str) and not column.strip()):
+        return _with_system(prompt, system)
+    text = text_field(fields, "system")
+    if any(message.role == "system" and message.content.strip() != text.strip() for message in prompt):
+        raise Unusable('"system" says something else than the system message in the row')
+    return _with_system(prompt, text)
+
+
+def _with_system(prompt: Messages, system: str | None) -> Messages:
+    if system is None or any(message.role == "system" for message in prompt):
+        return prompt
+    return (Message("system", system), *prompt)
+
+
+def _usable(prompt: Messages) -> Messages:
+    # An empty system message says what no system message says, and would keep `system` from being added.
+    prompt = tuple(m for m in prompt if m.role != "system" or m.content.strip())
+    said = [message for message in prompt if message.role != "system"]
+    if not said:
+        raise Unusable("there is no prompt")
+    if not said[-1].content.strip():
+        raise Unusable("the prompt is empty")
+    if prompt[-1].role in ("assistant", "system"):
+        raise Unusable(f"the prompt ends with a turn of {prompt[-1].role}, there is nothing to answer")
+    return prompt
+
+
+def _check_completion(name: str, completion: Messages) -> None:
+    if not completion:
+        raise Unusable(f"{name} is empty: it only repeats the prompt")
+    if completion[0].role != "assistant":
+        raise Unusable(f"{name} starts with a {completion[0].role} turn")
+    if completion[-1].role != "assistant":
+        raise Unusable(f"{name} ends with a {completion[-1].role} turn, not with the assistant's")
+    if any(message.role == "assistant" and not message.content.strip() for message in completion):
+        raise Unusable(f"{name} is empty")
