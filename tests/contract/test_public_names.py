@@ -30,9 +30,11 @@ ROOMS = {
         "pairs_from_scores", "preferred_of", "score_answer",
     ],
     "palate.objectives": [
-        "LabelLogps", "PairLogps", "PairScores", "RankingLogps", "apo_zero_unpaired_loss", "bco_loss",
-        "bradley_terry_loss", "dpo_loss", "implicit_rewards", "ipo_loss", "kto_loss", "objective_for",
-        "plackett_luce_loss", "sft_loss",
+        "LabelLogps", "PairLogps", "PairScores", "RankingLogps", "aot_loss", "aot_unpaired_loss",
+        "apo_down_loss", "apo_zero_loss", "apo_zero_unpaired_loss", "bco_loss", "bco_pair_loss",
+        "bradley_terry_loss", "cpo_loss", "discopop_loss", "dpo_loss", "dpop_loss", "exo_loss", "hinge_loss",
+        "implicit_rewards", "ipo_loss", "kto_loss", "mpo_loss", "nca_loss", "objective_for", "orpo_loss",
+        "plackett_luce_loss", "rpo_loss", "sft_loss", "simpo_loss", "sppo_hard_loss", "wpo_weights",
     ],
     "palate.pipeline": [
         "compare_command", "compare_stage", "report_stage", "run_demo", "run_recipe", "train_stage",
@@ -42,9 +44,11 @@ ROOMS = {
         "style_of", "training_prompts", "write_pairs",
     ],
     "palate.recipe": [
-        "BCO", "DPO", "IPO", "KTO", "OBJECTIVES", "SFT", "APOZeroUnpaired", "BradleyTerry", "AdapterOptions",
-        "CompareOptions", "DataOptions", "ExistingAdapterOptions", "LoraOptions", "ModelOptions", "Objective",
-        "ObjectiveOptions", "PlackettLuce", "Recipe", "SourceOptions", "TrainOptions", "dump_recipe",
+        "AOT", "BCO", "CPO", "DPO", "DPOP", "EXO", "IPO", "KTO", "MPO", "NCA", "OBJECTIVES", "ORPO", "RPO",
+        "SFT", "AOTUnpaired", "APODown", "APOZero", "APOZeroUnpaired", "AdapterOptions", "BCOPair",
+        "BradleyTerry", "CompareOptions", "DataOptions", "DiscoPOP", "ExistingAdapterOptions", "Hinge",
+        "LoraOptions", "MPOTerm", "ModelOptions", "Objective", "ObjectiveOptions", "PairObjective",
+        "PlackettLuce", "Recipe", "SPPOHard", "SimPO", "SourceOptions", "TrainOptions", "dump_recipe",
         "load_recipe", "parse_recipe", "write_recipe",
     ],
     "palate.records": [

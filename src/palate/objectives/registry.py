@@ -8,13 +8,16 @@ from typing import Any
 
 from torch import Tensor
 
-from palate.recipe.objective import Objective
+from palate.objectives.wpo import wpo_weights
+from palate.recipe.objective import Objective, ObjectiveOptions, PairObjective
 
 __all__ = ["objective_for"]
 
 
-def objective_for(options: Objective) -> Callable[[Any], Tensor]:
+def objective_for(options: ObjectiveOptions) -> Callable[[Any], Tensor]:
     """The objective these options describe: its inputs (`contract.py`) in, `[B]` losses out."""
     module, _, name = options.loss.partition(":")
     loss: Callable[[Any, Objective], Tensor] = getattr(import_module(module), name)
+    if isinstance(options, PairObjective) and options.weighting == "wpo":
+        return lambda inputs: wpo_weights(inputs) * loss(inputs, options)
     return lambda inputs: loss(inputs, options)
