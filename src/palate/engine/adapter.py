@@ -38,9 +38,8 @@ def add_lora(base: Any, options: LoraOptions, seed: int) -> nn.Module:
             "ignore", "The following .* keys did not match", RuntimeWarning
         )  # refused below
         try:
-            model = get_peft_model(
-                base, _lora_config(options, base.config.model_type), autocast_adapter_dtype=True
-            )
+            _refuse_quantised_whole(base, options)
+            model = get_peft_model(base, _lora_config(options, base), autocast_adapter_dtype=True)
             _refuse_idle_names(model, options)
         except (ValueError, re.error) as error:
             raise ModelError(
@@ -61,15 +60,16 @@ def _hold_in_fp32(model: nn.Module) -> None:
             parameter.data = parameter.data.float()
 
 
-def _lora_config(options: LoraOptions, model_type: str) -> Any:
+def _lora_config(options: LoraOptions, base: Any) -> Any:
     from peft import LoraConfig, TaskType
 
     exclude = options.exclude_modules
-    if exclude is None and options.target_modules == "all-linear" and model_type in _MAMBAS:
+    if exclude is None and options.target_modules == "all-linear" and base.config.model_type in _MAMBAS:
         # Their kernels read this weight past any adapter, so peft takes it in no list of targets.
         exclude = ["out_proj"]
     return LoraConfig(
-        task_type=TaskType.CAUSAL_LM,
+        # A classifier's adapter has its score head trained whole beside it, and saved with it.
+        task_type=TaskType.SEQ_CLS if hasattr(base, "score") else TaskType.CAUSAL_LM,
         r=options.rank,
         lora_alpha=options.alpha,
         lora_dropout=options.dropout,
@@ -84,6 +84,16 @@ def _lora_config(options: LoraOptions, model_type: str) -> Any:
     )
 
 
+def _refuse_quantised_whole(base: nn.Module, options: LoraOptions) -> None:
+    for path, module in base.named_modules():
+        if path.endswith(tuple(options.modules_to_save or ())) and _is_quantised(module):
+            raise ValueError(f"{path} is quantised and cannot be trained whole, as modules_to_save asks")
+
+
+def _is_quantised(module: nn.Module) -> bool:
+    return any(not p.is_floating_point() for p in module.parameters())
+
+
 def _refuse_idle_names(model: nn.Module, options: LoraOptions) -> None:
     """peft passes over names that match nothing; here an option without effect is an error."""
     paths = [name for name, _ in model.named_modules()]
@@ -95,11 +105,6 @@ def _refuse_idle_names(model: nn.Module, options: LoraOptions) -> None:
     for name in options.modules_to_save or ():
         if not any(path.endswith(f"{name}.modules_to_save") for path in paths):
             raise ValueError(f'modules_to_save names "{name}", and no module is called that')
-    if options.modules_to_save and any(
-        type(module).__name__ == "Linear4bit" and ".modules_to_save." in path
-        for path, module in model.named_modules()
-    ):
-        raise ValueError("modules_to_save names quantised modules, which cannot be trained whole")
 
 
 def find_adapter(options: ExistingAdapterOptions) -> Path:

@@ -15,7 +15,13 @@ from torch import nn
 from palate.errors import ModelError
 from palate.recipe import QuantizationOptions
 
-__all__ = ["bitsandbytes", "quantization_config", "quantization_name", "settle_quantised_layers"]
+__all__ = [
+    "bitsandbytes",
+    "quantization_config",
+    "quantization_name",
+    "refuse_if_nothing_is_quantised",
+    "settle_quantised_layers",
+]
 
 
 def bitsandbytes() -> Any:
@@ -48,26 +54,26 @@ def quantization_name(model: nn.Module) -> str:
     return ",".join(sorted(names)) or "none"
 
 
-def settle_quantised_layers(model: nn.Module, name: str) -> None:
-    """Make sure that there are some, and that they stay as they were loaded.
+def settle_quantised_layers(model: nn.Module) -> None:
+    """Have quantised layers stay as they were loaded.
 
     On a CPU with bf16 instructions a layer that is asked without gradient, as in an evaluation, repacks its
     weight for a kernel that has no backward pass and rounds otherwise: training after it would lose the
     gradient through the base without a word, and the reference would not be the policy's.
-
-    Raises:
-        ModelError: the model has no layer that can be quantised.
     """
-    layers = _quantised_layers(model)
-    if not layers:
+    for layer in _quantised_layers(model):
+        layer.support_avx512bf16_for_cpu = False
+
+
+def refuse_if_nothing_is_quantised(model: nn.Module, name: str) -> None:
+    """Raises `ModelError` where the quantisation that was asked for found no layer."""
+    if not _quantised_layers(model):
         raise ModelError(
             "there is nothing to quantise in this model",
             where=f"model.base = {name}",
             why="it has no linear layers but its head",
             next="drop model.quantization",
         )
-    for layer in layers:
-        layer.support_avx512bf16_for_cpu = False
 
 
 def _quantised_layers(model: nn.Module) -> list[Any]:
