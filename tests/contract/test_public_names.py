@@ -14,9 +14,10 @@ ROOMS = {
         "records_as", "split_by_prompt", "write_records_jsonl",
     ],
     "palate.engine": [
-        "Branch", "BranchLogps", "Layout", "LayoutProof", "Policy", "Reference", "Rendered", "Renderer",
-        "Sampling", "Tree", "UnusableRow", "branch_logps", "build_tree", "generate", "load_policy",
-        "load_tokenizer", "load_trained", "own_forward_logps", "prove_layout", "resolve_model_folder",
+        "Branch", "BranchLogps", "BranchScores", "Head", "Layout", "LayoutProof", "Policy", "Reference",
+        "Rendered", "Renderer", "Sampling", "Tree", "UnusableRow", "branch_logps", "branch_scores",
+        "build_tree", "generate", "load_policy", "load_tokenizer", "load_trained", "own_forward_logps",
+        "prove_layout", "prove_scores", "resolve_model_folder",
     ],
     "palate.errors": [
         "ArtifactError", "CallError", "DataError", "JudgeError", "ModelError", "PalateError", "RecipeError",

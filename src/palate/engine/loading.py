@@ -15,8 +15,14 @@ from torch import nn
 
 from palate.engine.adapter import add_lora, continue_adapter, find_adapter, first_line, load_adapter
 from palate.engine.cpu_attention import CPU_ATTENTION, register_cpu_attention
-from palate.engine.policy import Policy
-from palate.engine.quantization import quantization_config, quantization_name, settle_quantised_layers
+from palate.engine.policy import Head, Policy
+from palate.engine.quantization import (
+    quantization_config,
+    quantization_name,
+    refuse_if_nothing_is_quantised,
+    settle_quantised_layers,
+)
+from palate.engine.reward_model import SCORE_WEIGHT, finish_reward_model, reward_config
 from palate.errors import ModelError
 from palate.recipe import LoraOptions, ModelOptions
 
@@ -26,11 +32,18 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 
 def load_policy(
-    options: ModelOptions, *, seed: int = 0, folder: Path | None = None, gradient_checkpointing: bool = False
+    options: ModelOptions,
+    *,
+    head: Head = "logps",
+    seed: int = 0,
+    folder: Path | None = None,
+    gradient_checkpointing: bool = False,
 ) -> Policy:
     """Load the base model to be trained, and put the adapter on it.
 
-    `folder` is where the base lies, for names that neither the Hub nor the file system knows. With
+    With `head="scores"` it becomes a reward model. The score head is the base's where it has one, else a
+    fresh one (`reward_model.py`); it is trained whole beside an adapter. `folder` is where the base lies,
+    for names that neither the Hub nor the file system knows. With
     `gradient_checkpointing` each layer keeps only its input for the backward pass (Chen et al. 2016,
     arXiv:1604.06174).
 
@@ -38,11 +51,12 @@ def load_policy(
         ModelError: the model cannot be found or read, or the adapter does not fit it.
     """
     full = options.adapter is None
-    policy = _load_base(options, folder, weights=torch.float32 if full else None)
+    policy = _load_base(options, folder, head, seed, weights=torch.float32 if full else None)
     if isinstance(options.adapter, LoraOptions):
         policy.model = add_lora(policy.base_model, options.adapter, seed)
     elif options.adapter is not None:
         start = find_adapter(options.adapter)
+        _refuse_other_head(start, head)
         policy.model, policy.start_hash = continue_adapter(policy.base_model, start)
         policy.notes += _other_base(start, policy)
     if gradient_checkpointing:
@@ -51,20 +65,25 @@ def load_policy(
     return policy
 
 
-def load_trained(name: str, options: ModelOptions, *, folder: Path | None = None) -> Policy:
+def load_trained(
+    name: str, options: ModelOptions, *, head: Head = "logps", folder: Path | None = None
+) -> Policy:
     """Load a model to be asked: a Hub name, a model folder, or an adapter's folder, which names its base.
 
     Of `options` the device, dtype, attention and quantisation are used. `folder` is as in `load_policy`.
+    `head="scores"` is for a reward model.
 
     Raises:
-        ModelError: the model, the adapter or the adapter's base cannot be found or read.
+        ModelError: the model, the adapter or the adapter's base cannot be found or read, or it is a reward
+            model where none is asked for, or the other way round.
     """
     adapter = Path(name).expanduser()
     if not (adapter / "adapter_config.json").is_file():
-        policy = _load_base(options.model_copy(update={"base": name}), folder)
+        policy = _load_base(options.model_copy(update={"base": name}), folder, head)
         policy.model.eval()
         return policy
-    policy = _load_base(options.model_copy(update=_base_of(adapter)), None)
+    _refuse_other_head(adapter, head)
+    policy = _load_base(options.model_copy(update=_base_of(adapter)), None, head, seed=0)
     policy.name = name
     policy.model = load_adapter(policy.base_model, adapter)
     policy.model.eval()
@@ -73,9 +92,31 @@ def load_trained(name: str, options: ModelOptions, *, folder: Path | None = None
 
 def _base_of(adapter: Path) -> dict[str, str | None]:
     """The base an adapter was trained on, as model options name it."""
+    config = _adapter_config(adapter)
+    return {"base": str(config["base_model_name_or_path"]), "revision": config.get("revision")}
+
+
+def _refuse_other_head(adapter: Path, head: Head) -> None:
+    """An adapter of a reward model brings its score head with it; one of a language model has none."""
+    if (_adapter_config(adapter).get("task_type") == "SEQ_CLS") == (head == "scores"):
+        return
+    raise ModelError(
+        "this is the adapter of a reward model: it scores answers and writes none"
+        if head == "logps"
+        else "this is the adapter of a language model: it has no score head",
+        where=str(adapter),
+        next="name an adapter trained with a reward objective"
+        if head == "scores"
+        else "name an adapter trained with an objective on log-probabilities",
+    )
+
+
+def _adapter_config(adapter: Path) -> dict[str, Any]:
     try:
-        config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
-        return {"base": str(config["base_model_name_or_path"]), "revision": config.get("revision")}
+        config: dict[str, Any] = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+        if "base_model_name_or_path" not in config:
+            raise KeyError("it does not name its base")
+        return config
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
             "the adapter's adapter_config.json cannot be read", where=str(adapter), why=first_line(error)
@@ -111,11 +152,23 @@ def _checkpoint_layers(policy: Policy) -> None:
         ) from None
 
 
-def _load_base(options: ModelOptions, folder: Path | None, weights: torch.dtype | None = None) -> Policy:
-    """The bare base model; its weights in `weights` where that is not what it computes in."""
+def _load_base(
+    options: ModelOptions,
+    folder: Path | None,
+    head: Head,
+    seed: int | None = None,
+    weights: torch.dtype | None = None,
+) -> Policy:
+    """The bare base model; its weights in `weights` where that is not what it computes in.
+
+    A `seed` makes a score head where the checkpoint has none; without one that is an error.
+    """
     found = folder or resolve_model_folder(options.base, options.revision)
     device = choose_device(options.device)
     config = _load_config(found, options.base)
+    tokenizer = load_tokenizer(found, options.base)
+    if head == "scores":
+        reward_config(config)
     attention = _choose_attention(options.attention, config, device)
     dtype = _choose_dtype(options.dtype, config, device)
     _refuse_second_quantisation(options, config)
@@ -123,20 +176,29 @@ def _load_base(options: ModelOptions, folder: Path | None, weights: torch.dtype 
     if options.quantization is not None:
         how["quantization_config"] = quantization_config(options.quantization, dtype)
         how["device_map"] = {"": device}  # quantised where it is to stay, layer by layer
-    causal_lm = _load_causal_lm(found, config, options, how)
+    model, is_fresh = _load_weights(found, config, options, head, how)
+    if head == "scores":
+        if is_fresh and seed is None:
+            raise ModelError(
+                "this is no reward model: it has no score head",
+                where=f"model.base = {options.base}",
+                next="name a model that was trained with a reward objective",
+            )
+        finish_reward_model(model, tokenizer, found, seed=seed if is_fresh else None)
     if options.quantization is not None:
-        settle_quantised_layers(causal_lm, options.base)
+        refuse_if_nothing_is_quantised(model, options.base)
     else:
-        causal_lm.to(device)
+        model.to(device)
+    settle_quantised_layers(model)
     if attention == "sdpa" and device.type == "cpu":
         register_cpu_attention()
-        causal_lm.set_attn_implementation(CPU_ATTENTION)
-    _switch_off_dropout(causal_lm)
+        model.set_attn_implementation(CPU_ATTENTION)
+    _switch_off_dropout(model)
     is_local = folder is not None or Path(options.base).expanduser().is_dir()
     return Policy(
-        model=causal_lm,
-        base_model=causal_lm,
-        tokenizer=load_tokenizer(found, options.base),
+        model=model,
+        base_model=model,
+        tokenizer=tokenizer,
         folder=found,
         device=device,
         attention=attention,
@@ -144,7 +206,7 @@ def _load_base(options: ModelOptions, folder: Path | None, weights: torch.dtype 
         name=options.base,
         source=str(found) if is_local else options.base,
         revision=None if is_local else options.revision,
-        quantization=quantization_name(causal_lm),
+        quantization=quantization_name(model),
     )
 
 
@@ -256,15 +318,21 @@ def _load_config(folder: Path, name: str) -> Any:
         ) from None
 
 
-def _load_causal_lm(folder: Path, config: Any, options: ModelOptions, how: dict[str, Any]) -> Any:
+def _load_weights(
+    folder: Path, config: Any, options: ModelOptions, head: Head, how: dict[str, Any]
+) -> tuple[Any, bool]:
+    """The model, and whether its score head is a fresh one."""
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
     from transformers.utils import logging
 
     # Weights load in seconds, and a library does not draw on its caller's terminal.
     logging.disable_progress_bar()
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # what it would say of missing and unexpected weights is said below
+    kind = AutoModelForCausalLM if head == "logps" else AutoModelForSequenceClassification
     try:
-        causal_lm, report = AutoModelForCausalLM.from_pretrained(
+        model, report = kind.from_pretrained(
             folder,
             config=config,
             use_safetensors=True,
@@ -281,7 +349,16 @@ def _load_causal_lm(folder: Path, config: Any, options: ModelOptions, how: dict[
             if options.quantization is None
             else "try it without model.quantization, to see which of the two it is",
         ) from None
-    if missing := sorted(report["missing_keys"]):
+    finally:
+        logging.set_verbosity(verbosity)
+    if head == "logps" and SCORE_WEIGHT in report["unexpected_keys"]:
+        raise ModelError(
+            "this is a reward model: it scores answers and writes none",
+            where=f"model.base = {options.base}",
+            next="name a causal language model",
+        )
+    is_fresh = head == "scores" and SCORE_WEIGHT in report["missing_keys"]
+    if missing := sorted(report["missing_keys"] - ({SCORE_WEIGHT} if is_fresh else set())):
         # Left alone they would be random numbers.
         raise ModelError(
             "the model's weights are not complete",
@@ -289,7 +366,7 @@ def _load_causal_lm(folder: Path, config: Any, options: ModelOptions, how: dict[
             why=f"{len(missing)} tensors are missing, the first of them {missing[0]}",
             next="fetch the model again",
         )
-    return causal_lm
+    return model, is_fresh
 
 
 def _choose_attention(wanted: str, config: Any, device: torch.device) -> str:

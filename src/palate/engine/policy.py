@@ -6,14 +6,17 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from palate.engine.head import LanguageHead
 
-__all__ = ["Policy"]
+__all__ = ["Head", "Policy"]
+
+Head = Literal["logps", "scores"]
+"""What a model is asked for: log-probabilities of completions, or a scalar score of each."""
 
 
 @dataclass(eq=False)

@@ -7,30 +7,42 @@ masks) is found out here, before it has trained on anything.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from palate.engine.logps import Layout, branch_logps, own_forward_logps
 from palate.engine.policy import Policy
+from palate.engine.scores import branch_scores, own_forward_scores
 from palate.engine.tree import Branch
 from palate.errors import ModelError
 
-__all__ = ["LayoutProof", "prove_layout", "tolerance"]
+__all__ = ["LayoutProof", "prove_layout", "prove_scores", "tolerance"]
 
 
 @dataclass(frozen=True, slots=True)
 class LayoutProof:
     """What the proof found.
 
-    layout: the one to use. max_abs_difference: the largest difference of a completion's log-probability from
-    the model's own forward pass. note: in words, for a person.
+    layout: the one to use. max_abs_difference: the largest difference of a completion's log-probability, or
+    of its score, from the model's own forward pass. note: in words, for a person.
     """
 
     layout: Layout
     max_abs_difference: float
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """One layout against the model itself: whether it agrees, by how much completions differ, and the most
+    that anything does."""
+
+    agrees: bool
+    of_completions: Tensor
+    of_anything: Tensor
 
 
 def tolerance(dtype: torch.dtype) -> tuple[float, float]:
@@ -50,37 +62,77 @@ def prove_layout(policy: Policy, branches: Sequence[Branch], wanted: Layout = "t
         ModelError: not even the model's own logits agree once padded, so nothing computed here could be
             trusted.
     """
+    layouts: tuple[Layout, ...] = ("tree", "padded", "own_logits")
     with policy.evaluating():
         own = own_forward_logps(policy, branches)
-        problems: list[str] = []
-        layouts: list[Layout] = ["tree", "padded", "own_logits"]
-        for layout in layouts[layouts.index(wanted) :]:
-            try:
-                ours = branch_logps(policy, branches, layout)
-            except torch.OutOfMemoryError:
-                raise
-            except Exception as error:  # whatever a model that does not know such a mask does with one
-                problems.append(f"{layout}: {_first_line(error)}")
-                continue
-            difference = ours.per_token_logps_S - own.per_token_logps_S
-            if _agrees(difference, policy.compute_dtype):
-                worst = _worst(ours.sums() - own.sums())
-                return LayoutProof(layout, worst, _note(layout, worst, problems))
-            problems.append(f"{layout}: off by {_worst(difference):.2g} on one token")
+
+        def compare(layout: Layout) -> _Comparison:
+            ours = branch_logps(policy, branches, layout)
+            difference_S = ours.per_token_logps_S - own.per_token_logps_S
+            return _Comparison(
+                _agrees(difference_S, policy.compute_dtype), ours.sums() - own.sums(), difference_S
+            )
+
+        return _settle(policy, layouts[layouts.index(wanted) :], compare, "log-probabilities", "token")
+
+
+def prove_scores(policy: Policy, branches: Sequence[Branch], wanted: Layout = "tree") -> LayoutProof:
+    """The same of a reward model's scores; its layouts are `tree` and `padded`.
+
+    What may differ is what `tolerance` says, in units of a score that means nothing (`own_forward_scores`):
+    there a wrong mask is off by about one.
+
+    Raises:
+        ModelError: neither layout gives the scores of the model's own forward pass.
+    """
+    layouts: tuple[Layout, ...] = ("tree", "padded")
+    with policy.evaluating():
+        own_B, unit_B = own_forward_scores(policy, branches)
+
+        def compare(layout: Layout) -> _Comparison:
+            difference_B = branch_scores(policy, branches, layout).scores_B - own_B
+            return _Comparison(
+                _agrees(difference_B / unit_B, policy.compute_dtype), difference_B, difference_B
+            )
+
+        return _settle(policy, layouts[layouts.index(wanted) :], compare, "scores", "completion")
+
+
+def _settle(
+    policy: Policy,
+    layouts: Sequence[Layout],
+    compare: Callable[[Layout], _Comparison],
+    what: str,
+    each: str,
+) -> LayoutProof:
+    """The first layout that agrees."""
+    problems: list[str] = []
+    for layout in layouts:
+        try:
+            found = compare(layout)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # whatever a model that does not know such a mask does with one
+            problems.append(f"{layout}: {_first_line(error)}")
+            continue
+        if found.agrees:
+            worst = _worst(found.of_completions)
+            return LayoutProof(layout, worst, _note(layout, worst, problems))
+        problems.append(f"{layout}: off by {_worst(found.of_anything):.2g} on one {each}")
     raise ModelError(
-        "log-probabilities do not agree with the model's own forward pass",
+        f"{what} do not agree with the model's own forward pass",
         where=f"model.base = {policy.name}",
         why="; ".join(problems),
         next="try model.attention=eager or model.dtype=float32; if it stays, report the model's architecture",
     )
 
 
-def _agrees(difference_S: torch.Tensor, dtype: torch.dtype) -> bool:
+def _agrees(difference: Tensor, dtype: torch.dtype) -> bool:
     worst, mean = tolerance(dtype)
-    return _worst(difference_S) <= worst and _worst(difference_S.abs().mean()) <= mean
+    return _worst(difference) <= worst and _worst(difference.abs().mean()) <= mean
 
 
-def _worst(difference: torch.Tensor) -> float:
+def _worst(difference: Tensor) -> float:
     worst = difference.abs().max().item()
     return worst if worst == worst else float("inf")
 
