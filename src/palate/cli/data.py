@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import cyclopts
@@ -29,10 +30,12 @@ def inspect(
     *,
     layout: str = "auto",
     support_ratio: float | None = None,
+    margin_column: str | None = None,
+    weight_column: str | None = None,
     limit: int | None = None,
     as_json: Annotated[bool, cyclopts.Parameter(name="--json", negative="")] = False,
 ) -> None:
-    """Name the layout of a data set, count its rows, show a few pairs and why rows were set aside.
+    """Name the layout of a data set, count its rows, show a few of them and why rows were set aside.
 
     Parameters
     ----------
@@ -42,26 +45,37 @@ def inspect(
         How the rows are laid out; told from the rows where absent.
     support_ratio
         For the stance layout: the share of rows, from the first, that prefer support.
+    margin_column
+        The column that holds by how much chosen is better than rejected.
+    weight_column
+        The column that holds how much a row counts.
     limit
         Read only the first rows.
     as_json
         Print JSON.
     """
-    found = inspect_source(_options(file, layout, support_ratio, limit))
+    given = {
+        "source": file,
+        "layout": layout,
+        "support_ratio": support_ratio,
+        "margin_column": margin_column,
+        "weight_column": weight_column,
+        "limit": limit,
+    }
+    found = inspect_source(_options(given))
     if as_json:
         print_json(found)
     else:
         _show(file, found)
 
 
-def _options(file: str, layout: str, support_ratio: float | None, limit: int | None) -> SourceOptions:
-    known = ["auto", *LAYOUTS]
+def _options(given: dict[str, Any]) -> SourceOptions:
+    known, layout = ["auto", *LAYOUTS], given["layout"]
     if layout not in known:
         raise DataError(
             f'"{layout}": unknown layout.{did_you_mean(layout, known)} All of them: {", ".join(known)}',
             where="--layout",
         )
-    given = {"source": file, "layout": layout, "support_ratio": support_ratio, "limit": limit}
     try:
         return SourceOptions.model_validate(given)
     except ValidationError as error:
@@ -73,20 +87,54 @@ def _options(file: str, layout: str, support_ratio: float | None, limit: int | N
 def _show(file: str, found: dict[str, Any]) -> None:
     console = Console(soft_wrap=True, highlight=False)
     console.print(Text.assemble((excerpt(file, 500), "bold"), "  layout ", (found["layout"], "bold cyan")))
-    counts = (
-        f"{found['num_rows']:,} rows = {found['num_kept']:,} pairs + {found['num_set_aside']:,} set aside"
-    )
-    console.print(Text(counts))
+    for line in (_account(found), *_counts(found["kind"], found["counts"]), *_figures(found)):
+        console.print(Text(line))
     for example in found["examples"][:MAX_EXAMPLES_SHOWN]:
         console.print(Text(f"\n{excerpt(example['source'], 500)}:{example['line']}", style="dim"))
-        for side, style in (("prompt", "default"), ("chosen", "green"), ("rejected", "red")):
-            console.print(Text.assemble((f"{side:>9}  ", style), _shortened(example[side])))
+        for side, style, messages in _sides(example):
+            console.print(Text.assemble((f"{side:>11}  ", style), _shortened(messages)))
     if found["set_aside"]:
         console.print(Text("\nset aside", style="yellow"))
     for reason in found["set_aside"]:
         more = ", ..." if reason["count"] > len(reason["places"]) else ""
         places = excerpt(", ".join(reason["places"]), 500) + more
         console.print(Text(f"{reason['count']:>7,}  {reason['reason']}\n         {places}"))
+
+
+def _account(found: dict[str, Any]) -> str:
+    kept = f"{found['num_kept']:,} {found['kind']}"
+    return f"{found['num_rows']:,} rows = {kept} + {found['num_set_aside']:,} set aside"
+
+
+def _counts(kind: str, counts: dict[str, Any]) -> Iterator[str]:
+    yield f"{counts['num_prompts']:,} distinct prompts"
+    if kind == "labels":
+        yield f"{counts['num_desirable']:,} desirable, {counts['num_undesirable']:,} undesirable"
+    if kind == "rankings" and counts["num_completions"]:
+        lengths = counts["num_completions"].items()
+        yield ", ".join(f"{number:,} rankings of {length} completions" for length, number in lengths)
+    if kind == "rankings" and (counts["num_tied"] or counts["num_repeated"]):
+        yield f"left out: {counts['num_tied']:,} tied, {counts['num_repeated']:,} repeated completions"
+
+
+def _figures(found: dict[str, Any]) -> Iterator[str]:
+    for name in ("margin", "weight"):
+        if spread := found.get(name):
+            yield f"{name} {spread['min']:g} to {spread['max']:g}, median {spread['median']:g}"
+
+
+def _sides(example: dict[str, Any]) -> Iterator[tuple[str, str, list[dict[str, str]]]]:
+    """What an example shows: a name, its colour, and messages."""
+    yield "prompt", "default", example["prompt"]
+    if "label" in example:
+        side, style = ("desirable", "green") if example["label"] else ("undesirable", "red")
+        yield side, style, example["completion"]
+    elif "completions" in example:
+        for place, completion in enumerate(example["completions"], 1):
+            yield str(place), "green" if place == 1 else "default", completion
+    else:
+        yield "chosen", "green", example["chosen"]
+        yield "rejected", "red", example["rejected"]
 
 
 def _shortened(messages: list[dict[str, str]]) -> str:

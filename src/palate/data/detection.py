@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from palate.data.excerpts import excerpt
 from palate.data.layouts import LAYOUTS
-from palate.data.rows import RawRow
+from palate.data.rows import RawRow, columns_of, quoted_names
 from palate.errors import DataError
 
 __all__ = ["claimed_layout", "detect_layout"]
@@ -33,7 +32,7 @@ def detect_layout(rows: Sequence[RawRow], source: str) -> str:
     raise DataError(
         "the layout of these rows is unknown",
         where=source,
-        why=f"columns seen: {_columns(rows)}\n{_known(LAYOUTS)}",
+        why=f"columns seen: {quoted_names(columns_of(rows[:SAMPLE_ROWS]))}\n{_known(LAYOUTS)}",
         next="rename the columns to those of a layout, or name the layout (data.train.layout, or --layout) "
         "to see what is wrong with each row",
     )
@@ -56,16 +55,10 @@ def claimed_layout(rows: Sequence[RawRow], source: str) -> str | None:
         raise DataError(
             f"the rows can be read as several layouts: {', '.join([first, *rivals])}",
             where=source,
-            why=f"columns seen: {_columns(rows)}\n{_known([first, *rivals])}",
+            why=f"columns seen: {quoted_names(columns_of(rows[:SAMPLE_ROWS]))}\n{_known([first, *rivals])}",
             next=f"say which one is meant: data.train.layout={first}, or --layout {first}",
         )
     return first
-
-
-def _columns(rows: Sequence[RawRow]) -> str:
-    seen = dict.fromkeys(str(column) for row in rows[:SAMPLE_ROWS] for column in row.fields)
-    names = [excerpt(name, 60) or '""' for name in seen]
-    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
 
 
 def _known(names: Iterable[str]) -> str:

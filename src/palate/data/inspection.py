@@ -78,7 +78,11 @@ def _spread(values: Sequence[float]) -> dict[str, float] | None:
 
 def _example(record: Record) -> dict[str, Any]:
     origin = record.provenance
-    example = {"source": origin.source, "line": origin.line, "prompt": _plain(record.prompt)}
+    example: dict[str, Any] = {
+        "source": origin.source,
+        "line": origin.line,
+        "prompt": _plain(record.prompt),
+    }
     match record:
         case Pair():
             example |= {"chosen": _plain(record.chosen), "rejected": _plain(record.rejected)}

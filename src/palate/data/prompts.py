@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from palate.data.detection import claimed_layout
-from palate.data.excerpts import excerpt
 from palate.data.files import format_of, read_file, read_lines
 from palate.data.messages import Unusable, prompt_field, text_field
 from palate.data.reading import complete_prompt, read_records
-from palate.data.rows import RawRow
+from palate.data.rows import RawRow, columns_of, quoted_names
 from palate.errors import DataError
 from palate.recipe import SourceOptions
 from palate.records import Message, Messages, SetAside
@@ -45,16 +44,15 @@ def read_prompts(
 
 
 def _prompt_column(rows: Sequence[RawRow], path: str) -> str:
-    columns = dict.fromkeys(str(column) for row in rows for column in row.fields)
+    columns = columns_of(rows)
     for wanted in PROMPT_COLUMNS:
         for column in columns:
             if column.strip().casefold() == wanted:
                 return column
-    seen = ", ".join(excerpt(column, 60) or '""' for column in list(columns)[:20])
     raise DataError(
         "no column of prompts",
         where=path,
-        why=f"columns seen: {seen or 'none'}",
+        why=f"columns seen: {quoted_names(columns)}",
         next=f"name one of them {', '.join(PROMPT_COLUMNS)}, or write one prompt a line into a .txt file",
     )
 

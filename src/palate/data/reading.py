@@ -11,7 +11,7 @@ from palate.data.excerpts import excerpt
 from palate.data.kinds import RECORD_TYPES, Kind, Record
 from palate.data.layouts import LAYOUTS, Converted, Ordered, Row, Sides, Single
 from palate.data.messages import Unusable, text_field
-from palate.data.rows import RawRow
+from palate.data.rows import RawRow, columns_of, quoted_names
 from palate.data.scalars import margin_field, weight_field
 from palate.data.sources import read_rows
 from palate.errors import DataError, did_you_mean
@@ -94,16 +94,14 @@ def _refuse_options_without_effect(options: SourceOptions, layout: str) -> None:
 
 def _refuse_absent_columns(options: SourceOptions, rows: list[RawRow]) -> None:
     """Rows without the column are set aside; where no row has it, its name is what is wrong."""
-    columns = dict.fromkeys(str(column) for row in rows for column in row.fields)
+    columns = columns_of(rows)
     for option, name in (("margin_column", options.margin_column), ("weight_column", options.weight_column)):
         if name is None or name in columns:
             continue
-        seen = ", ".join(excerpt(column, 60) or '""' for column in list(columns)[:20])
-        more = f" and {len(columns) - 20} more" if len(columns) > 20 else ""
         raise DataError(
             f'{option} = "{excerpt(name)}": no row has this column.{did_you_mean(name, columns)}',
             where=options.source,
-            why=f"columns seen: {seen or 'none'}{more}",
+            why=f"columns seen: {quoted_names(columns)}",
             next=f"name one of them, or drop {option}",
         )
 

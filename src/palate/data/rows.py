@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from palate.data.excerpts import excerpt
 from palate.data.structured import describe
 
-__all__ = ["RawRow", "row_of"]
+__all__ = ["RawRow", "columns_of", "quoted_names", "row_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +43,14 @@ def row_of(line: int, value: object) -> RawRow:
     if isinstance(value, Mapping):
         return RawRow(line, value)
     return RawRow(line, problem=f"a row is an object with columns, this is {describe(value)}")
+
+
+def columns_of(rows: Iterable[RawRow]) -> list[str]:
+    """The names of all columns of the rows, each once, in the order in which they turn up."""
+    return list(dict.fromkeys(str(column) for row in rows for column in row.fields))
+
+
+def quoted_names(names: Sequence[str]) -> str:
+    """Column names for a message: the first of them, and how many more there are."""
+    quoted = ", ".join(excerpt(name, 60) or '""' for name in names[:20])
+    return (quoted + (f" and {len(names) - 20} more" if len(names) > 20 else "")) or "none"
