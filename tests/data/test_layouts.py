@@ -8,6 +8,7 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from said import dicts, said
 
 from palate.data import LAYOUTS, read_records
 from palate.data.detection import claimed_layout
@@ -15,19 +16,9 @@ from palate.data.layouts import Row, Sides
 from palate.data.messages import Unusable
 from palate.data.rows import RawRow
 from palate.recipe import SourceOptions
-from palate.records import Message, Messages
+from palate.records import Message
 
 TRANSCRIPT = "\n\nHuman: Is the mill open?\n\nAssistant: Which mill?\n\nHuman: The old one.\n\nAssistant:"
-
-
-def said(*turns: str) -> Messages:
-    """`said("u: hi", "a: hello")` as records."""
-    roles: dict[str, Any] = {"s": "system", "u": "user", "a": "assistant", "t": "tool"}
-    return tuple(Message(roles[turn[0]], turn[3:]) for turn in turns)
-
-
-def dicts(*turns: str) -> list[dict[str, str]]:
-    return [message.as_dict() for message in said(*turns)]
 
 
 def convert(layout: str, **fields: Any) -> Sides:

@@ -1,4 +1,4 @@
-"""Rows in = pairs + rows set aside, whatever the rows are."""
+"""Rows in = records + rows set aside, whatever the rows are."""
 
 from __future__ import annotations
 
