@@ -181,8 +181,8 @@ def test_a_recipe_cannot_be_changed() -> None:
         ),
         ("model.adapter.rnk=4", '"model.adapter.rnk": unknown option. Did you mean "rank"?'),
         (
-            "objective.type=dop",
-            'objective.type = "dop": unknown objective. Did you mean "dpo"? All of them: dpo, ipo, sft',
+            "objective.type=dpoo",
+            'objective.type = "dpoo": unknown objective. Did you mean "dpo"? All of them: palate objectives',
         ),
         ("objective.bta=1", '"objective.bta": not an option of dpo. Did you mean "beta"?'),
         (

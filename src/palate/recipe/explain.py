@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from palate.errors import RecipeError, did_you_mean
 from palate.recipe.objective import OBJECTIVES
+from palate.recipe.objective.registry import refused_objectives
 from palate.recipe.schema import Recipe
 
 __all__ = ["explain", "sections_at"]
@@ -55,7 +56,9 @@ def sections_at(path: Sequence[str]) -> list[type[BaseModel]]:
     for part in path:
         below: list[type[BaseModel]] = []
         for section in sections:
-            if part in section.model_fields:
+            if section is Recipe and part == _OBJECTIVE:
+                below += OBJECTIVES.values()  # the annotation knows those that come with Palate
+            elif part in section.model_fields:
                 below += _sections_in(section.model_fields[part].annotation)
         sections = below
     return sections
@@ -84,11 +87,7 @@ def _what(path: Path, items: Sequence[Any]) -> str:
     if kind == "extra_forbidden":
         return _unknown_option(path, first)
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        name = value.get("type") if isinstance(value, dict) else value
-        return (
-            f'{key}.type = "{name}": unknown objective.{did_you_mean(str(name), OBJECTIVES)} '
-            f"All of them: {', '.join(OBJECTIVES)}"
-        )
+        return _unknown_objective(key, value.get("type") if isinstance(value, dict) else value)
     if kind == "missing":
         return f'"{key}" is missing'
     if kind == "value_error":
@@ -100,6 +99,12 @@ def _what(path: Path, items: Sequence[Any]) -> str:
     if kind == "invalid_key":
         return f'"{key}": unknown option; names of options are text'
     return f"{key} = {_repr.repr(value)}: {_wanted(items)}.{_hint(items)}"
+
+
+def _unknown_objective(key: str, name: Any) -> str:
+    refused = refused_objectives().get(str(name))
+    hint = f" {refused}." if refused else did_you_mean(str(name), OBJECTIVES)
+    return f'{key}.type = "{name}": unknown objective.{hint} All of them: palate objectives'
 
 
 def _unknown_option(path: Path, item: Any) -> str:
