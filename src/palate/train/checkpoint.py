@@ -1,25 +1,61 @@
-"""Weights on disk, whole or not at all.
+"""Checkpoints: whole or not there, verified before they are used, with nothing in them that can run code.
 
-A checkpoint is written into a hidden folder, given a manifest with sizes and hashes, flushed, and renamed in
-one step. safetensors and JSON only: nothing in it can run code.
+checkpoints/step-000100/
+  adapter_model.safetensors, adapter_config.json    or a whole model with its tokenizer
+  state.safetensors    the tensors that a resumed run goes on with
+  state.json           and the plain values
+  manifest.json        the step, and every file's size and sha256
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+import math
 import os
+import re
 import shutil
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
+from palate import durable
 from palate.engine import Policy
 from palate.errors import ArtifactError
 
-__all__ = ["checkpoint_folder", "prune_checkpoints", "publish_best", "save_checkpoint"]
+__all__ = [
+    "SavedState",
+    "checkpoint_bytes",
+    "checkpoint_folder",
+    "discard_newer",
+    "free_bytes",
+    "load_state",
+    "newest_whole",
+    "prune_checkpoints",
+    "publish",
+    "publish_best",
+    "require_space",
+    "save_checkpoint",
+    "verify_checkpoint",
+    "write_weights",
+]
+
+_TENSORS = "state.safetensors"
+_STATE = "state.json"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SavedState:
+    """What a checkpoint holds beside weights: optimizer steps done, tensors (on the CPU), plain values."""
+
+    step: int
+    tensors: dict[str, Tensor]
+    state: dict[str, Any]
 
 
 def checkpoint_folder(checkpoints: Path, step: int) -> Path:
@@ -27,110 +63,249 @@ def checkpoint_folder(checkpoints: Path, step: int) -> Path:
     return checkpoints / f"step-{step:06d}"
 
 
-def save_checkpoint(policy: Policy, checkpoints: Path, step: int) -> Path:
-    """Write the trained weights of `step`; an existing checkpoint of that step is left as it is."""
+def write_weights(policy: Policy, folder: Path) -> None:
+    """What was trained, as others load it: an adapter's folder, or a whole model with its tokenizer.
+
+    Raises:
+        OSError, SafetensorError: it cannot be written.
+    """
+    policy.save_weights(folder)
+
+
+def save_checkpoint(
+    checkpoints: Path,
+    step: int,
+    write_weights: Callable[[Path], None],
+    tensors: Mapping[str, Tensor],
+    state: Mapping[str, Any],
+) -> Path:
+    """Write the checkpoint of `step` and return its folder.
+
+    `write_weights` fills the folder it is given. `state` is JSON's kinds of values, and every float: finite
+    ones come back the same to the last bit, infinities and not-a-number as themselves, tuples as lists. A
+    checkpoint of that step that is whole and holds the same state is left as it is; another gives way in one
+    step.
+
+    Raises:
+        ArtifactError: it cannot be written; all checkpoints that stand there already are as they were.
+        TypeError, ValueError: a value of the state is of no such kind.
+    """
     final = checkpoint_folder(checkpoints, step)
-    if final.exists():
+    plain = json.dumps(_encoded(state, "state"), indent=1, allow_nan=False).encode("ascii") + b"\n"
+    if _holds(final, plain):
         return final
-    temporary = final.with_name(f".{final.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        _write_weights(policy, temporary)
-        _write_manifest(temporary, step)
-        _flush(temporary)
-        temporary.rename(final)
-        _flush_folder(checkpoints)
-    except (OSError, SafetensorError) as error:
-        raise _unwritten(final, error) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with durable.new_folder(final, manifest={"step": step}, replace=True) as folder:
+        with _as_os_error():
+            write_weights(folder)
+            save_file(_apart(tensors), folder / _TENSORS)
+        durable.write_part(folder / _STATE, plain)
     return final
 
 
-def publish_best(checkpoints: Path, step: int, target: Path) -> None:
-    """Copy a checkpoint's weights to where the run's result is looked for."""
-    temporary = target.with_name(f".{target.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+def load_state(folder: Path) -> SavedState:
+    """Read what `save_checkpoint` was given. `verify_checkpoint` tells beforehand whether that is intact.
+
+    Raises:
+        ArtifactError: it is not there, or cannot be read.
+    """
+    manifest = durable.read_manifest(folder)
     try:
-        shutil.copytree(
-            checkpoint_folder(checkpoints, step), temporary, ignore=shutil.ignore_patterns("manifest.json")
-        )
-        _flush(temporary)
-        if target.exists():
-            shutil.rmtree(target)
-        temporary.rename(target)
-        _flush_folder(target.parent)
-    except OSError as error:
-        raise _unwritten(target, error) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        state = json.loads((folder / _STATE).read_bytes(), object_hook=_decoded)
+        return SavedState(int(manifest["step"]), load_file(folder / _TENSORS), state)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise ArtifactError(
+            f"the checkpoint cannot be read: {error}",
+            where=str(folder),
+            next="palate resume goes on from the newest checkpoint that is whole",
+        ) from None
 
 
-def prune_checkpoints(checkpoints: Path, keep: int, best_step: int | None) -> None:
-    """Remove all but the `keep` newest and the best."""
-    steps = sorted(int(folder.name.removeprefix("step-")) for folder in checkpoints.glob("step-*"))
-    for step in steps[:-keep]:
-        if step != best_step:
-            shutil.rmtree(checkpoint_folder(checkpoints, step))
+def verify_checkpoint(folder: Path) -> list[str]:
+    """What is wrong with a checkpoint, one line a file; empty when it is whole. Every byte is read."""
+    if not folder.is_dir():
+        return ["it is not there"]
+    problems = durable.verify_folder(folder)
+    if problems:
+        return problems
+    manifest = durable.read_manifest(folder)
+    problems = [f"{name}: it is missing" for name in (_TENSORS, _STATE) if name not in manifest["files"]]
+    if manifest.get("step") != _step_of(folder):
+        problems.append(f"it holds step {manifest.get('step')}")
+    return problems
 
 
-def _unwritten(folder: Path, error: Exception) -> ArtifactError:
-    return ArtifactError(
-        f"the weights could not be written: {error}",
-        where=str(folder),
-        next="free some space; checkpoints that stand there already are whole",
-    )
+def newest_whole(
+    checkpoints: Path,
+    note: Callable[[str], None],
+    also: Callable[[SavedState], str | None] | None = None,
+) -> Path | None:
+    """The newest checkpoint that is whole; each one passed over is named through `note`, and why.
+
+    `also` may have another reason to pass over one that is whole: it returns it, or None.
+    """
+    for step in reversed(_steps(checkpoints)):
+        folder = checkpoint_folder(checkpoints, step)
+        problems = verify_checkpoint(folder)
+        if not problems and also is not None:
+            reason = also(load_state(folder))
+            problems = [reason] if reason is not None else []
+        if not problems:
+            return folder
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        note(f"{folder.name} is passed over: {problems[0]}{more}")
+    return None
 
 
-def _write_weights(policy: Policy, folder: Path) -> None:
-    if not policy.has_adapter:
-        policy.causal_lm.save_pretrained(folder)
-        policy.tokenizer.save_pretrained(folder)
+def prune_checkpoints(checkpoints: Path, keep: int, protected: Collection[int] = ()) -> None:
+    """Remove all but the `keep` newest, the protected steps, and the newest that is whole.
+
+    Raises:
+        ArtifactError: one cannot be removed.
+    """
+    durable.settle(checkpoints)
+    steps = _steps(checkpoints)
+    doomed = [step for step in steps[: max(len(steps) - keep, 0)] if step not in protected]
+    if not doomed:
         return
-    from peft import get_peft_model_state_dict
-    from safetensors.torch import save_file
-
-    # save_embedding_layers looks the base up on the Hub when it is to decide for itself.
-    state = get_peft_model_state_dict(policy.model, save_embedding_layers=False)
-    save_file(
-        {name: _detached(tensor) for name, tensor in state.items()}, folder / "adapter_model.safetensors"
-    )
-    config: Any = policy.model.peft_config["default"]  # type: ignore[index]
-    config.inference_mode = True  # what peft expects of an adapter that is loaded to be used
-    config.base_model_name_or_path = policy.source
-    config.revision = policy.revision
-    config.save_pretrained(folder)
-    config.inference_mode = False
+    newest_first = reversed(steps)
+    whole = next((s for s in newest_first if not verify_checkpoint(checkpoint_folder(checkpoints, s))), None)
+    for step in doomed:
+        if step != whole:
+            durable.remove_folder(checkpoint_folder(checkpoints, step))
 
 
-def _detached(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().cpu().contiguous()
+def discard_newer(checkpoints: Path, step: int) -> None:
+    """Remove the checkpoints after `step`, for a run that goes on from there.
+
+    They are of a course that was passed over, and must not be taken for the course it takes now.
+
+    Raises:
+        ArtifactError: one cannot be removed.
+    """
+    for newer in _steps(checkpoints):
+        if newer > step:
+            durable.remove_folder(checkpoint_folder(checkpoints, newer))
 
 
-def _write_manifest(folder: Path, step: int) -> None:
-    files = {}
-    for file in sorted(folder.rglob("*")):
-        if file.is_file():
-            with file.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            files[str(file.relative_to(folder))] = {"bytes": file.stat().st_size, "sha256": digest}
-    text = json.dumps({"step": step, "files": files}, indent=2)
-    (folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
+def publish(folder: Path, target: Path) -> None:
+    """Copy a checkpoint's weights, and nothing else of it, to where the run's result is looked for.
+
+    An earlier result stands until the new one takes its place.
+
+    Raises:
+        ArtifactError: the checkpoint is damaged, or the target cannot be written.
+    """
+    problems = verify_checkpoint(folder)
+    if problems:
+        raise ArtifactError(
+            "this checkpoint is damaged",
+            where=str(folder),
+            why="; ".join(problems[:3]),
+            next="train.keep_checkpoints keeps more of them; palate resume goes on from the newest whole one",
+        )
+    with durable.new_folder(target, replace=True) as unseen:
+        for name in durable.read_manifest(folder)["files"]:
+            if name not in (_TENSORS, _STATE):
+                durable.copy_part(folder / name, unseen / name)
 
 
-def _flush(folder: Path) -> None:
-    """Have every file and folder on disk before the rename that makes them visible."""
-    for file in folder.rglob("*"):
-        if file.is_file():
-            with file.open("rb") as stream:
-                os.fsync(stream.fileno())
-    _flush_folder(folder)
+def publish_best(checkpoints: Path, step: int, target: Path) -> None:
+    """`publish` for the checkpoint of a step."""
+    publish(checkpoint_folder(checkpoints, step), target)
 
 
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def checkpoint_bytes(folder: Path) -> int:
+    """How many bytes a checkpoint's files have."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def free_bytes(path: Path) -> int:
+    """How many bytes can still be written below a path, which need not be there yet."""
+    while not path.exists():
+        path = path.absolute().parent
+    return shutil.disk_usage(path).free
+
+
+def require_space(path: Path, num_bytes: int, what: str) -> None:
+    """Refuse to begin what the disk has no room for.
+
+    Raises:
+        ArtifactError: less than `num_bytes` is free below `path`.
+    """
+    free = free_bytes(path)
+    if free < num_bytes:
+        raise ArtifactError(
+            f"{what} will not fit on this disk",
+            where=str(path),
+            why=f"it takes {num_bytes / 1e9:.2f} GB, and {free / 1e9:.2f} GB is free",
+            next="free some space, choose a folder on another disk, or lower train.keep_checkpoints",
+        )
+
+
+def _steps(checkpoints: Path) -> list[int]:
+    """The steps of which a checkpoint stands there, damaged or not, ascending."""
+    if not checkpoints.is_dir():
+        return []
+    steps = (_step_of(folder) for folder in checkpoints.iterdir())
+    return sorted(step for step in steps if step is not None)
+
+
+def _step_of(folder: Path) -> int | None:
+    match = re.fullmatch(r"step-(\d{6,})", folder.name)
+    return int(match[1]) if match else None
+
+
+def _holds(folder: Path, plain: bytes) -> bool:
+    """Whether this checkpoint is whole and has this state; the cheap half first."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        if (folder / _STATE).read_bytes() != plain:
+            return False
+    except OSError:
+        return False
+    return not verify_checkpoint(folder)
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU, none sharing memory with another, which safetensors would refuse."""
+    seen: set[int] = set()
+    made = {}
+    for name, tensor in tensors.items():
+        there = tensor.detach().cpu().contiguous()
+        place = there.untyped_storage().data_ptr()
+        made[name] = there.clone() if place in seen else there
+        seen.add(place)
+    return made
+
+
+@contextmanager
+def _as_os_error() -> Iterator[None]:
+    """safetensors tells what the system said in words only."""
+    try:
+        yield
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise OSError(str(error)) from None
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from None
+
+
+_FLOAT = "$float"
+
+
+def _encoded(value: Any, where: str) -> Any:
+    """JSON has no word for infinity and not-a-number: `{"$float": "inf"}`."""
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else {_FLOAT: repr(float(value))}
+    if isinstance(value, Mapping):
+        if _FLOAT in value or not all(isinstance(key, str) for key in value):
+            raise ValueError(f'{where}: keys are texts, and none is "{_FLOAT}"')
+        return {key: _encoded(inner, f"{where}.{key}") for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encoded(inner, f"{where}[{i}]") for i, inner in enumerate(value)]
+    if value is None or isinstance(value, str | int):
+        return value
+    raise TypeError(f"{where}: {type(value).__name__} is no plain value")
+
+
+def _decoded(content: dict[str, Any]) -> Any:
+    return float(content[_FLOAT]) if content.keys() == {_FLOAT} else content

@@ -1,24 +1,27 @@
 """The folder of a run: what is in it, and how it gets there.
 
-A file is written whole under another name and renamed, so that a reader never sees half of one.
+What is written goes through `palate.durable`, so that a reader never sees half of a file. One process trains
+in a folder at a time.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
+import platform
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from palate import durable
 from palate.errors import ArtifactError, RecipeError
 from palate.recipe import Recipe, dump_recipe, load_recipe
 
 __all__ = ["RunFolder"]
 
 _MARK = "# The recipe of this run, every default written out. By this line Palate knows the folder.\n"
+_LOCK, _HOLDER = ".lock", ".lock-holder"
 
 
 class RunFolder:
@@ -31,6 +34,11 @@ class RunFolder:
     def recipe_file(self) -> Path:
         """The resolved recipe."""
         return self.path / "recipe.yaml"
+
+    @property
+    def metrics_file(self) -> Path:
+        """One JSON object a line, for every step and every evaluation."""
+        return self.path / "metrics.jsonl"
 
     @property
     def checkpoints(self) -> Path:
@@ -54,7 +62,10 @@ class RunFolder:
         Raises:
             ArtifactError: neither is there.
         """
-        for folder in (self.adapter, self.model):
+        results = (self.adapter, self.model)
+        if not any(folder.is_dir() for folder in results):
+            durable.settle(self.path)  # a kill may have left the one there was without its name
+        for folder in results:
             if folder.is_dir():
                 return folder
         raise ArtifactError(
@@ -73,7 +84,7 @@ class RunFolder:
             other = load_recipe(self.recipe_file)
             differing = [
                 name
-                for name in ("seed", "model", "data", "objective", "train")
+                for name in ("seed", "model", "data", "objective", "reference", "train")
                 if getattr(other, name) != getattr(recipe, name)
             ]
             if differing and self._has_work():
@@ -83,17 +94,66 @@ class RunFolder:
                     why=f"its recipe differs in: {', '.join(differing)}",
                     next="name another folder with output=...",
                 )
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise RecipeError(
-                "this is not a run folder, and not empty",
-                where=f"output = {self.path}",
-                next="name another folder with output=...",
-            )
+        else:
+            self._refuse_foreign()
+        durable.write_text(self.recipe_file, _MARK + dump_recipe(recipe))
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Have the folder to oneself: made where it is missing, and cleared of what killed writers left.
+
+        The lock is the operating system's, which frees it when its holder dies.
+
+        Raises:
+            RecipeError: another process has it, or this is a folder of something else.
+            ArtifactError: the folder cannot be written.
+        """
+        from filelock import FileLock, Timeout
+
+        if not self._is_run():
+            self._refuse_foreign()
+        durable.ensure_folder(self.path)
+        lock = FileLock(self.path / _LOCK)
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self.recipe_file.write_text(_MARK + dump_recipe(recipe), encoding="utf-8")
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RecipeError(
+                "another process is training in this folder",
+                where=f"output = {self.path}",
+                why=self._holder(),
+                next="wait until it is done, or name another folder with output=...",
+            ) from None
         except OSError as error:
-            raise ArtifactError(f"the run folder cannot be written: {error}", where=str(self.path)) from None
+            raise ArtifactError(
+                f"the folder cannot be locked: {error.strerror or error}",
+                where=str(self.path / _LOCK),
+                next="make the folder writable, or name another with output=...",
+            ) from None
+        try:
+            durable.settle(self.path)
+            durable.write_text(self.path / _HOLDER, f"process {os.getpid()} on {platform.node()}\n")
+            yield
+        finally:
+            with suppress(OSError):  # it only names the holder
+                (self.path / _HOLDER).unlink()
+            lock.release()
+
+    def _holder(self) -> str:
+        try:
+            return f"{(self.path / _HOLDER).read_text(encoding='utf-8').strip()} has it"
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+    def _refuse_foreign(self) -> None:
+        """Leave a folder alone that somebody else has put something into."""
+        path = self.path
+        if not path.exists() or (path.is_dir() and {p.name for p in path.iterdir()} <= {_LOCK, _HOLDER}):
+            return
+        raise RecipeError(
+            "this is not a run folder, and not empty",
+            where=f"output = {path}",
+            next="name another folder with output=...",
+        )
 
     def _is_run(self) -> bool:
         """Whether Palate made this folder. A recipe of the user's own that lies here does not make it one."""
@@ -128,38 +188,69 @@ class RunFolder:
             raise ArtifactError(f"the file is damaged: {error}", where=str(file)) from None
 
     def write(self, name: str, content: Mapping[str, Any]) -> None:
-        """Write a JSON file whole."""
-        file = self.path / name
-        temporary = file.with_name(f".{file.name}.tmp")
-        # Not-a-number has no place in JSON; readers in other languages would refuse the whole file. Half an
-        # emoji is text to a model, and not to a file.
-        text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)
-        with _writing(file):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(text.encode("utf-8", "backslashreplace") + b"\n")
-            temporary.replace(file)
+        """Write a JSON file whole.
+
+        Raises:
+            ArtifactError: it cannot be written. ValueError, TypeError: the content is no JSON.
+        """
+        durable.write_json(self.path / name, content)
 
     def clear(self) -> None:
-        """Remove what an earlier attempt at this run left; whatever else lies here stays."""
+        """Remove what an earlier attempt at this run left; whatever else lies here stays.
+
+        Raises:
+            ArtifactError: something cannot be removed.
+        """
         for folder in (self.adapter, self.model, self.checkpoints, self.path / "evaluation"):
-            shutil.rmtree(folder, ignore_errors=True)
+            durable.remove_folder(folder)
         for name in ("metrics.jsonl", "summary.json", "report.html"):
             (self.path / name).unlink(missing_ok=True)
 
     def log(self, metrics: Mapping[str, Any]) -> None:
-        """Append one line to metrics.jsonl, at once."""
-        path = self.path / "metrics.jsonl"
-        with _writing(path), path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(metrics, allow_nan=False) + "\n")
+        """Append one line to metrics.jsonl, at once: a kill takes none of it; for a power cut, `flush_log`.
 
+        Raises:
+            ArtifactError: it cannot be written. ValueError, TypeError: the metrics are no JSON.
+        """
+        durable.append_line(self.metrics_file, json.dumps(metrics, allow_nan=False))
 
-@contextmanager
-def _writing(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ArtifactError(
-            f"the file cannot be written: {error.strerror or error}",
-            where=str(file),
-            next="free some space, or make the folder writable, and run again",
-        ) from None
+    def flush_log(self) -> None:
+        """Have all lines on the disk: before a checkpoint that counts on them.
+
+        Raises:
+            ArtifactError: they cannot be written.
+        """
+        if self.metrics_file.exists():
+            durable.flush_file(self.metrics_file)
+
+    def truncate_metrics(self, step: int, last_evaluated: int) -> None:
+        """Drop the lines of metrics.jsonl that a run which goes on after `step` will write again.
+
+        They are those of later steps, those of evaluations after the step `last_evaluated`, and a line at the
+        end that a kill or a power cut tore.
+
+        Raises:
+            ArtifactError: another line cannot be read, or the file cannot be written.
+        """
+        if not self.metrics_file.exists():
+            return
+        lines = self.metrics_file.read_bytes().split(b"\n")
+        end = lines.pop()  # what follows the last line end: nothing, unless it was torn
+        kept = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                metrics = dict(json.loads(line))
+                limit = last_evaluated if metrics["split"] == "eval" else step
+                keep = metrics["step"] <= limit
+            except (ValueError, TypeError, KeyError):
+                if number == len(lines):
+                    break
+                raise ArtifactError(
+                    f"line {number} cannot be read",
+                    where=str(self.metrics_file),
+                    next="remove that line; the others are used as they are",
+                ) from None
+            if keep:
+                kept.append(line + b"\n")
+        if end or len(kept) < len(lines):
+            durable.write_bytes(self.metrics_file, b"".join(kept))
