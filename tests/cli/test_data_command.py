@@ -33,7 +33,8 @@ def run(*words):
 def test_json_has_the_promised_names(rows, capsys):
     run("inspect", rows, "--json")
     found = json.loads(capsys.readouterr().out)
-    assert set(found) == {"layout", "num_rows", "num_kept", "num_set_aside", "examples", "set_aside"}
+    counts = {"num_rows", "num_kept", "num_set_aside", "counts"}
+    assert set(found) == {"layout", "kind", "examples", "set_aside"} | counts
     assert (found["layout"], found["num_rows"], found["num_kept"], found["num_set_aside"]) == (
         "strings",
         2,
@@ -48,6 +49,7 @@ def test_the_human_form_shows_counts_examples_and_reasons(rows, capsys):
     out = capsys.readouterr().out
     assert "layout strings" in out
     assert "2 rows = 1 pairs + 1 set aside" in out
+    assert "1 distinct prompts" in out
     assert "What [bold]is[/bold] a mill?" in out
     assert "1  chosen and rejected are identical" in out
     assert f"{rows}:2" in out
@@ -72,9 +74,46 @@ def test_options_reach_the_reader(tmp_path, capsys):
     assert [example["chosen"][0]["content"] for example in found["examples"]] == ["for", "against"]
 
 
+def shown(tmp_path, capsys, rows, *words):
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps(rows))
+    run("inspect", str(path), *words)
+    return capsys.readouterr().out
+
+
+def test_labels_are_shown_with_what_they_say(tmp_path, capsys):
+    rows = [{"prompt": f"{i}?", "completion": f"So {i}.", "label": i % 2, "w": i + 1} for i in range(5)]
+    out = shown(tmp_path, capsys, rows, "--weight-column", "w")
+    assert "5 rows = 5 labels + 0 set aside" in out
+    assert "2 desirable, 3 undesirable" in out
+    assert "weight 1 to 5, median 3" in out
+    assert "undesirable  So 0." in out
+    assert "  desirable  So 1." in out
+
+
+def test_rankings_are_shown_best_first(tmp_path, capsys):
+    rows = [
+        {"prompt": "1?", "completions": ["c", "a", "b"], "ranks": [3, 1, 2]},
+        {"prompt": "2?", "completions": ["d", "e", "f"], "ranks": [1, 1, 2]},
+    ]
+    out = shown(tmp_path, capsys, rows)
+    assert "layout ranking" in out
+    assert "1 rankings of 2 completions, 1 rankings of 3 completions" in out
+    assert "left out: 1 tied, 0 repeated completions" in out
+    assert out.index("1  a\n") < out.index("2  b\n") < out.index("3  c\n")
+
+
+def test_margins_are_shown(tmp_path, capsys):
+    rows = [{"prompt": "1?", "chosen": "yes", "rejected": "no", "gap": g} for g in (0.25, 3)]
+    assert "margin 0.25 to 3, median 1.625" in shown(tmp_path, capsys, rows, "--margin-column", "gap")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--margin-column", "gap"], 'margin_column = "gap": no row has this column'),
+        (["--weight-column", "choosen"], 'Did you mean "chosen"'),
+        (["--layout", "labels", "--margin-column", "gap"], 'no effect with layout "labels"'),
         (["--layout", "string"], 'Did you mean "strings"'),
         (["--support-ratio", "2"], "--support-ratio"),
         (["--limit", "0"], "--limit"),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from palate.data.files import format_of, read_file
+from palate.data import read_records
+from palate.data.files import format_of, read_file, read_lines
 from palate.errors import DataError
+from palate.recipe import SourceOptions
 
 ROWS = [
     {"prompt": "What is a mill?", "chosen": "A house\nthat grinds.", "rejected": 'Noise; "much", noise'},
@@ -241,11 +244,59 @@ def test_parquet_that_is_none(write):
 def test_files_that_cannot_be_opened(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         list(read_file(str(tmp_path / "absent.csv")))
-    (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(DataError, match="folder"):
-        list(read_file(str(tmp_path / "folder.csv")))
     with pytest.raises(DataError, match="cannot be opened"):
         list(read_file("nul\x00.csv"))
+
+
+@pytest.mark.parametrize("name", ["folder", "folder.csv", "folder.txt"])
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        ([], "it is empty"),
+        (["notes.md", "more"], "it holds more, notes.md, and none of it is a .json,"),
+        (["b.csv", "notes.md", "a.jsonl.gz"], "name one file in it: a.jsonl.gz, b.csv"),
+        ([f"{i}.json" for i in range(9)], "0.json, 1.json, 2.json, 3.json, 4.json and 4 more"),
+        (["\x1b[2J.csv"], r"name one file in it: \x1b[2J.csv"),
+    ],
+)
+def test_a_folder_says_what_is_in_it(tmp_path, name, held, said):
+    folder = tmp_path / name
+    folder.mkdir()
+    for file in held:
+        (folder / file).touch()
+    for read_it in (read_file, read_lines):
+        with pytest.raises(DataError) as caught:
+            list(read_it(str(folder)))
+        assert caught.value.what == "this is a folder, a file was expected"
+        assert said in str(caught.value)
+
+
+def test_a_folder_is_no_hub_data_set_and_is_said_to_be_a_folder(tmp_path, monkeypatch):
+    (tmp_path / "somebody" / "titles").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="this is a folder"):
+        read_records(SourceOptions(source="somebody/titles"))
+
+
+def test_a_pipe_is_refused_and_not_waited_on(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    os.mkfifo(path)  # nobody writes into it: opening it would wait for ever
+    for read_it in (read_file, read_lines):
+        with pytest.raises(DataError, match="this is a pipe, a file was expected"):
+            list(read_it(str(path)))
+
+
+def test_a_device_is_refused(tmp_path):
+    link = tmp_path / "rows.jsonl"
+    link.symlink_to("/dev/zero")  # it has no end
+    with pytest.raises(DataError, match="this is a device, a file was expected"):
+        list(read_file(str(link)))
+
+
+def test_a_link_to_a_file_is_a_file(tmp_path, write):
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(write("rows.jsonl", ROWS))
+    assert read(str(link)) == ROWS
 
 
 @pytest.mark.parametrize("name", ["rows.xlsx", "rows.gz", "rows", "rows.pkl", "rows.csv.zip"])

@@ -15,9 +15,11 @@ def test_everything_by_hand(write):
     found = inspect_source(SourceOptions(source=path))
     assert found == {
         "layout": "strings",
+        "kind": "pairs",
         "num_rows": 10,
         "num_kept": 1,
         "num_set_aside": 9,
+        "counts": {"num_prompts": 1},
         "examples": [
             {
                 "source": path,
@@ -42,3 +44,39 @@ def test_only_a_few_examples(write):
         3,
         4,
     ]
+
+
+def test_labels_are_counted_each_way(write):
+    rows = [{"prompt": f"{i % 2}?", "completion": f"{i}", "label": i < 3, "w": i} for i in range(5)]
+    found = inspect_source(SourceOptions(source=write("rows.json", rows), weight_column="w"))
+    assert found["kind"] == "labels"
+    assert found["counts"] == {"num_prompts": 2, "num_desirable": 2, "num_undesirable": 2}
+    assert found["weight"] == {"min": 1.0, "median": 2.5, "max": 4.0}
+    assert "margin" not in found
+    assert found["examples"][0]["completion"] == [{"role": "assistant", "content": "1"}]
+    assert [example["label"] for example in found["examples"]] == [True, True, False]
+
+
+def test_rankings_are_counted_by_length(write):
+    scores = [[1, 2, 3], [1, 2, 2], [5, 5, 1], [1, 1, 1]]
+    rows = [{"prompt": f"{i}?", "completions": ["a", "b", "c"], "scores": s} for i, s in enumerate(scores)]
+    rows.append({"prompt": "9?", "completions": ["a", "a", "b"], "scores": [3, 2, 1]})
+    found = inspect_source(SourceOptions(source=write("rows.json", rows)))
+    assert (found["kind"], found["num_kept"], found["num_set_aside"]) == ("rankings", 4, 1)
+    assert found["counts"] == {
+        "num_prompts": 4,
+        "num_completions": {"2": 3, "3": 1},
+        "num_tied": 2,
+        "num_repeated": 1,
+    }
+    assert [[m["content"] for m in c] for c in found["examples"][0]["completions"]] == [["c"], ["b"], ["a"]]
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_margins_have_a_spread_unless_no_row_is_left(write):
+    rows = [{"prompt": "1?", "chosen": "yes", "rejected": f"no {i}", "gap": i} for i in (0, 4, 1)]
+    options = {"margin_column": "gap"}
+    found = inspect_source(SourceOptions(source=write("rows.json", rows), **options))
+    assert found["margin"] == {"min": 0.0, "median": 1.0, "max": 4.0}
+    spoilt = [row | {"gap": "?"} for row in rows]
+    assert inspect_source(SourceOptions(source=write("rows.json", spoilt), **options))["margin"] is None

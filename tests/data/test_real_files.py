@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
 
-from palate.data import inspect_source, read_prompts, read_records, split_by_prompt
+from palate.data import (
+    inspect_source,
+    read_prompts,
+    read_records,
+    records_as,
+    split_by_prompt,
+    write_records_jsonl,
+)
 from palate.recipe import SourceOptions
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "data"
@@ -52,6 +60,39 @@ def test_dialogues_keep_their_turns_and_name_what_is_empty():
     assert {row.reason for row in found.set_aside} == {"the chosen completion is empty"}
     assert {pair.prompt[-1].role for pair in found.records} == {"user"}
     assert {(len(pair.chosen), len(pair.rejected)) for pair in found.records} == {(1, 1)}
+
+
+def test_titles_as_labels_and_rankings_keep_every_preference():
+    found = read_records(SourceOptions(source=real("youtube_titles/preferences.csv")))
+    labels = records_as(found.records, "labels", where=found.source)
+    assert (len(labels), sum(label.desirable for label in labels)) == (2280, 1140)
+    rankings = records_as(found.records, "rankings", where=found.source)
+    assert {len(ranking.completions) for ranking in rankings} == {2}
+
+
+def test_real_dialogues_written_by_palate_come_back(tmp_path):
+    found = read_records(SourceOptions(source=real("hh_harmless/first_1000.jsonl.gz")))
+    for kind in ("pairs", "labels", "rankings"):
+        records = records_as(found.records, kind, where=found.source)
+        path = tmp_path / f"{kind}.jsonl"
+        write_records_jsonl(records, path)
+        again = read_records(SourceOptions(source=str(path)))
+        assert (again.kind, again.set_aside) == (kind, ())
+        assert [record.id for record in again.records] == [record.id for record in records]
+
+
+def test_a_choice_between_two_real_titles_makes_labels(tmp_path):
+    """The annotated titles say 0 or 1 for one of two completions; read as labels once columns are renamed."""
+    with Path(real("youtube_titles/title_eval_annotated.csv")).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    path = tmp_path / "labels.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["prompt", "completion", "label"])
+        writer.writerows([row["base_title"], row["ft_title"], row["ft_title_preferred"]] for row in rows)
+    found = inspect_source(SourceOptions(source=str(path)))
+    assert (found["layout"], found["num_kept"]) == ("labels", 50)
+    assert found["counts"]["num_desirable"] == sum(row["ft_title_preferred"] == "1" for row in rows)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palate.data import split_by_prompt
-from palate.records import Message, Pair, Provenance
+from palate.records import Labelled, Message, Pair, Provenance, Ranking
 
 
 def pair(prompt: str, answer: str = "yes", system: str | None = None) -> Pair:
@@ -82,3 +82,12 @@ def test_one_prompt_stays_in_training():
 def test_fractions_that_are_none(fraction):
     with pytest.raises(ValueError, match="fraction"):
         split_by_prompt([pair("1?")], fraction)
+
+
+def test_labels_and_rankings_are_split_as_pairs_of_the_same_prompts_are():
+    pairs = [pair(f"{i // 2}?", f"yes {i}") for i in range(60)]
+    labels = [Labelled(p.prompt, p.chosen, True, p.provenance) for p in pairs]
+    rankings = [Ranking(p.prompt, (p.chosen, p.rejected), p.provenance) for p in pairs]
+    held_out = [split_by_prompt(records, 0.3)[1] for records in (pairs, labels, rankings)]
+    assert [len(side) for side in held_out] == [18, 18, 18]
+    assert prompts(held_out[0]) == prompts(held_out[1]) == prompts(held_out[2])
