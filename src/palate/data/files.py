@@ -81,7 +81,7 @@ def _refuse_what_is_no_file(path: str) -> None:
         raise DataError(
             f"this is {what}, a file was expected",
             where=path,
-            why="rows are read more than once, and named by their line",
+            why="a source is read more than once: a run reads it again for its hash",
             next=f"write the rows into a file first: one of {', '.join(FORMATS)}",
         )
 
@@ -95,9 +95,12 @@ def _what_is_in(folder: Path) -> dict[str, str]:
     readable = [name for name in names if format_of(name) in FORMATS]
     if readable:
         return {"next": f"name one file in it: {_first_names(readable)}"}
-    formats = f"none of it is a {', '.join(FORMATS)} file"
-    held = f"it holds {_first_names(names)}, and {formats}" if names else "it is empty"
-    return {"why": held, "next": "name a file of rows, or one in a folder further down"}
+    if not names:
+        return {"why": "it is empty", "next": "name a file of rows"}
+    return {
+        "why": f"it holds {_first_names(names)}, and none of it is a {', '.join(FORMATS)} file",
+        "next": "name a file of rows, or one in a folder further down",
+    }
 
 
 def _first_names(names: list[str]) -> str:
