@@ -200,4 +200,8 @@ def _kind_of(model: Any) -> str:
 
 def first_line(error: Exception) -> str:
     """What other libraries' errors say, without the pages that some of them add."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    lines = [line.strip() for line in str(error).strip().splitlines()]
+    if not lines:
+        return type(error).__name__
+    # torch's first line only says that something follows.
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]

@@ -12,13 +12,18 @@ from pydantic import BaseModel, ValidationError
 from palate.errors import RecipeError, did_you_mean
 from palate.recipe.objective import OBJECTIVES
 from palate.recipe.objective.registry import refused_objectives
-from palate.recipe.schema import Recipe
+from palate.recipe.schema import ADAPTERS, Recipe
 
 __all__ = ["explain", "sections_at"]
 
 Path = tuple[str, ...]
 
 _OBJECTIVE = "objective"
+# Where `type` chooses which options stand beside it: only those of that variant do.
+_VARIANTS: Mapping[Path, Mapping[str, type[BaseModel]]] = {
+    (_OBJECTIVE,): OBJECTIVES,
+    ("model", "adapter"): ADAPTERS,
+}
 _NOT_A_SECTION = ("model_type", "model_attributes_type", "dict_type")
 _NOT_TEXT = (bool, int, float)
 
@@ -68,8 +73,9 @@ def _written_path(item: Any) -> Path:
     """The path as a person wrote it: pydantic adds the names of the types and variants it tried."""
     types = {"str", "constrained-int", "constrained-float"}
     parts = [str(part) for part in item["loc"]]
-    if len(parts) > 1 and parts[0] == _OBJECTIVE and parts[1] in OBJECTIVES:
-        del parts[1]
+    for place, variants in _VARIANTS.items():
+        if tuple(parts[: len(place)]) == place and len(parts) > len(place) and parts[len(place)] in variants:
+            del parts[len(place)]
     return tuple(p for p in parts if p not in types and not p.startswith(("literal[", "list[")))
 
 
@@ -87,7 +93,11 @@ def _what(path: Path, items: Sequence[Any]) -> str:
     if kind == "extra_forbidden":
         return _unknown_option(path, first)
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        return _unknown_objective(key, value.get("type") if isinstance(value, dict) else value)
+        if path == (_OBJECTIVE,):
+            return _unknown_objective(key, value.get("type") if isinstance(value, dict) else value)
+        if isinstance(value, dict):
+            return _unknown_adapter(key, value.get("type"))
+        kind = "model_type"  # not a section at all
     if kind == "missing":
         return f'"{key}" is missing'
     if kind == "value_error":
@@ -107,19 +117,26 @@ def _unknown_objective(key: str, name: Any) -> str:
     return f'{key}.type = "{name}": unknown objective.{hint} All of them: palate objectives'
 
 
+def _unknown_adapter(key: str, name: Any) -> str:
+    hint = did_you_mean(str(name), ADAPTERS)
+    return f'{key}.type = "{name}": unknown adapter.{hint} All of them: {", ".join(ADAPTERS)}'
+
+
 def _unknown_option(path: Path, item: Any) -> str:
     name, sections, noun = path[-1], sections_at(path[:-1]), "unknown option"
-    if path[0] == _OBJECTIVE and len(path) == 2:  # only the chosen objective's options stand here
-        objective = str(item["loc"][1])
-        sections, noun = [OBJECTIVES[objective]], f"not an option of {objective}"
+    variants = _VARIANTS.get(path[:-1], {})
+    if variants:  # only the chosen one's options stand here
+        chosen = str(item["loc"][len(path) - 1])
+        sections = [variants[chosen]]
+        if path[0] == _OBJECTIVE or any(name in options.model_fields for options in variants.values()):
+            noun = f"not an option of {chosen}"
     known = _options_of(sections)
     hint = did_you_mean(name, known)
     if not hint:
         elsewhere = dict.fromkeys(place for place, option in _all_options() if option == name)
         hint = f" There is {' and '.join(elsewhere)}." if elsewhere else ""
-        if noun != "unknown option":
-            of = [other for other, options in OBJECTIVES.items() if name in options.model_fields]
-            hint = f" It belongs to {' and '.join(of)}." if of else hint
+        of = [other for other, options in variants.items() if name in options.model_fields]
+        hint = f" It belongs to {' and '.join(of)}." if of else hint
     return f'"{".".join(path)}": {noun}.{hint} Known here: {", ".join(known)}'
 
 
