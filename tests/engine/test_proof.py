@@ -190,10 +190,10 @@ def test_bf16_passes_and_a_wrong_mask_in_bf16_does_not(name: str, monkeypatch: p
 def test_one_token_may_be_off_further_than_all_of_them() -> None:
     small, one, all_of_them = torch.full((1000,), 0.04), torch.zeros(1000), torch.full((1000,), 0.1)
     one[7] = -0.4
-    agrees = [proof_module._agrees(d, torch.bfloat16) for d in (small, one, all_of_them)]
+    agrees = [proof_module._within(d, tolerance(torch.bfloat16)) for d in (small, one, all_of_them)]
     assert agrees == [True, False, False]
-    assert not proof_module._agrees(small, torch.float32)
-    assert not proof_module._agrees(torch.tensor([0.0, float("nan")]), torch.bfloat16)
+    assert not proof_module._within(small, tolerance(torch.float32))
+    assert not proof_module._within(torch.tensor([0.0, float("nan")]), tolerance(torch.bfloat16))
 
 
 def test_narrower_numbers_have_the_wider_tolerance() -> None:

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from palate.engine.logps import Layout, branch_logps, own_forward_logps
 from palate.engine.policy import Policy
-from palate.engine.scores import branch_scores, own_forward_scores
+from palate.engine.scores import own_forward_scores, score_head_norm, scores_and_states
 from palate.engine.tree import Branch
 from palate.errors import ModelError
 
-__all__ = ["LayoutProof", "prove_layout", "prove_scores", "tolerance"]
+__all__ = ["LayoutProof", "prove_layout", "prove_scores", "score_tolerance", "tolerance"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,12 @@ def tolerance(dtype: torch.dtype) -> tuple[float, float]:
     return {torch.float16: (0.05, 0.01), torch.bfloat16: (0.3, 0.05)}.get(dtype, (1e-3, 1e-4))
 
 
+def score_tolerance(dtype: torch.dtype) -> tuple[float, float]:
+    """The same of scores and the hidden states they are read from, relative to their size: the worst
+    completion, the mean completion. A wrong mask is off by a tenth to once the size."""
+    return {torch.float16: (0.04, 0.01), torch.bfloat16: (0.2, 0.06)}.get(dtype, (1e-3, 1e-4))
+
+
 def prove_layout(policy: Policy, branches: Sequence[Branch], wanted: Layout = "tree") -> LayoutProof:
     """Compute `branches` each way and settle on the first that gives the model's own numbers.
 
@@ -70,7 +76,7 @@ def prove_layout(policy: Policy, branches: Sequence[Branch], wanted: Layout = "t
             ours = branch_logps(policy, branches, layout)
             difference_S = ours.per_token_logps_S - own.per_token_logps_S
             return _Comparison(
-                _agrees(difference_S, policy.compute_dtype), ours.sums() - own.sums(), difference_S
+                _within(difference_S, tolerance(policy.compute_dtype)), ours.sums() - own.sums(), difference_S
             )
 
         return _settle(policy, layouts[layouts.index(wanted) :], compare, "log-probabilities", "token")
@@ -79,21 +85,26 @@ def prove_layout(policy: Policy, branches: Sequence[Branch], wanted: Layout = "t
 def prove_scores(policy: Policy, branches: Sequence[Branch], wanted: Layout = "tree") -> LayoutProof:
     """The same of a reward model's scores; its layouts are `tree` and `padded`.
 
-    What may differ is what `tolerance` says, in units of a score that means nothing (`own_forward_scores`):
-    there a wrong mask is off by about one.
+    One number per completion says little: a wrong mask may hit it by luck. So the hidden states that the head
+    reads are compared too.
 
     Raises:
         ModelError: neither layout gives the scores of the model's own forward pass.
     """
     layouts: tuple[Layout, ...] = ("tree", "padded")
     with policy.evaluating():
-        own_B, unit_B = own_forward_scores(policy, branches)
+        own_B, own_BD = own_forward_scores(policy, branches)
+        state_norm_B = own_BD.float().norm(dim=-1)
+        # How large scores are is the head's affair: |w| |h| / sqrt(D) is what a state without meaning gets.
+        size_B = score_head_norm(policy) * state_norm_B / own_BD.shape[1] ** 0.5
+        unit_B = torch.maximum(own_B.abs(), size_B)
 
         def compare(layout: Layout) -> _Comparison:
-            difference_B = branch_scores(policy, branches, layout).scores_B - own_B
-            return _Comparison(
-                _agrees(difference_B / unit_B, policy.compute_dtype), difference_B, difference_B
-            )
+            ours, ours_BD = scores_and_states(policy, branches, layout)
+            difference_B = ours.scores_B - own_B
+            state_B = (ours_BD.float() - own_BD.float()).norm(dim=-1) / state_norm_B
+            off_B = torch.maximum((difference_B / unit_B).abs(), state_B)
+            return _Comparison(_within(off_B, score_tolerance(policy.compute_dtype)), difference_B, off_B)
 
         return _settle(policy, layouts[layouts.index(wanted) :], compare, "scores", "completion")
 
@@ -127,8 +138,8 @@ def _settle(
     )
 
 
-def _agrees(difference: Tensor, dtype: torch.dtype) -> bool:
-    worst, mean = tolerance(dtype)
+def _within(difference: Tensor, limits: tuple[float, float]) -> bool:
+    worst, mean = limits
     return _worst(difference) <= worst and _worst(difference.abs().mean()) <= mean
 
 

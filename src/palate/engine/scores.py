@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from palate.engine.forward import hidden_by_tree, pad_branches
 from palate.engine.logps import Layout
 from palate.engine.policy import Policy
 from palate.engine.tree import Branch
 
-__all__ = ["BranchScores", "branch_scores", "own_forward_scores"]
+__all__ = ["BranchScores", "branch_scores", "own_forward_scores", "score_head_norm", "scores_and_states"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,14 +46,20 @@ def branch_scores(policy: Policy, branches: Sequence[Branch], layout: Layout = "
         ValueError: the layout is `own_logits`, which has no logits here; a completion holds nothing but
             padding tokens; or the policy is no reward model.
     """
+    return scores_and_states(policy, branches, layout)[0]
+
+
+def scores_and_states(
+    policy: Policy, branches: Sequence[Branch], layout: Layout
+) -> tuple[BranchScores, Tensor]:
+    """`branch_scores`, and the hidden states [B, D] that the head was given."""
     if layout == "own_logits":
         raise ValueError("scores are computed by the layouts tree and padded; own_logits is for logits")
     head, read = policy.score_head, _as_read(policy, branches)
     with policy.autocast():
         if layout == "tree":
             tree, hidden_ND = hidden_by_tree(policy, read, with_leaves=True)
-            leaf_BD = hidden_ND[tree.leaf_B]
-            num_computed = tree.num_nodes
+            leaf_BD, num_computed = hidden_ND[tree.leaf_B], tree.num_nodes
         else:
             rows = pad_branches(read, policy)
             row_B = torch.arange(len(read), device=policy.device)
@@ -62,61 +67,59 @@ def branch_scores(policy: Policy, branches: Sequence[Branch], layout: Layout = "
             num_computed = rows.num_computed
     with torch.autocast(policy.device.type, enabled=False):
         scores_B = head(leaf_BD.to(_dtype(head)))[:, 0].float()
-    return BranchScores(scores_B, num_computed, sum(len(branch) for branch in read))
+    return BranchScores(scores_B, num_computed, sum(len(branch) for branch in read)), leaf_BD
 
 
 def own_forward_scores(policy: Policy, branches: Sequence[Branch]) -> tuple[Tensor, Tensor]:
     """The model's own forward pass, one unpadded branch at a time: slow and beyond doubt. Without gradient.
 
     Returns:
-        Scores, fp32 [B]; and units, fp32 [B]: with w the head and h the last token's hidden state of size D,
-        |w| |h| / sqrt(D), the size of score that a direction without meaning would have. How large scores
-        are depends on the head alone, and a fresh one makes them as small as it is; rounding does too.
+        Scores, fp32 [B], and the hidden states [B, D] where they are read.
     """
-    scores, units = [], []
-    with torch.no_grad(), _Capture(policy.score_head) as capture:
-        weight_norm = torch.cat([p.flatten() for p in _active_weights(policy.score_head)]).float().norm()
-        for branch in branches:
+    scores, states = [], []
+    lengths = [len(branch) for branch in _as_read(policy, branches)]
+    with torch.no_grad(), _SeenByHead(policy.score_head) as seen:
+        for branch, length in zip(branches, lengths, strict=True):
             ids = torch.from_numpy(branch.token_ids)[None].to(policy.device)
             with policy.autocast():
                 scores.append(policy.base_model(input_ids=ids, use_cache=False).logits[0, 0].float())
-            hidden_D = capture.hidden[0, -1].float()
-            units.append(weight_norm * hidden_D.norm() / len(hidden_D) ** 0.5)
-    return torch.stack(scores), torch.stack(units)
+            states.append(seen.hidden[0, length - 1])
+    return torch.stack(scores), torch.stack(states)
 
 
-class _Capture:
-    """Sees what a score head is given in a model's own forward pass, and widens it to the head's dtype.
+def score_head_norm(policy: Policy) -> float:
+    """The length of the score head's weight vector."""
+    head = policy.score_head
+    with torch.enable_grad():  # a linear map's slope is its weight, whichever of peft's copies is in use
+        state = torch.zeros(policy.text_config.hidden_size, dtype=_dtype(head), device=policy.device)
+        (weight,) = torch.autograd.grad(head(state.requires_grad_()).sum(), state)
+    return float(weight.norm())
+
+
+class _SeenByHead:
+    """What a score head is given in a model's own forward pass, widened to the head's dtype.
 
     Transformers holds the head in the model's dtype; here it is held in fp32 over a narrower model.
     """
 
-    def __init__(self, head: Any) -> None:
+    def __init__(self, head: nn.Module) -> None:
         self.head = head
         self.hidden = torch.empty(0)
 
-    def __enter__(self) -> _Capture:
+    def __enter__(self) -> _SeenByHead:
         self.handle = self.head.register_forward_pre_hook(self._widen)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.handle.remove()
 
-    def _widen(self, head: Any, args: tuple[Tensor]) -> tuple[Tensor]:
+    def _widen(self, head: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
         self.hidden = args[0]
         return (args[0].to(_dtype(head)),)
 
 
-def _active_weights(head: Any) -> list[Tensor]:
-    """The head's own weights, or where peft trains a copy, that copy's."""
-    copies = getattr(head, "modules_to_save", None)
-    active = copies[head.active_adapters[0]] if copies is not None else head
-    return list(active.parameters())
-
-
-def _dtype(head: Any) -> torch.dtype:
-    dtype: torch.dtype = next(head.parameters()).dtype
-    return dtype
+def _dtype(head: nn.Module) -> torch.dtype:
+    return next(head.parameters()).dtype
 
 
 def _as_read(policy: Policy, branches: Sequence[Branch]) -> list[Branch]:
@@ -128,6 +131,6 @@ def _as_read(policy: Policy, branches: Sequence[Branch]) -> list[Branch]:
 def _without_trailing(branch: Branch, pad: int) -> Branch:
     if branch.token_ids[-1] != pad:
         return branch
-    rest = (branch.token_ids != pad).nonzero()[0]
-    length = int(rest[-1]) + 1 if len(rest) else 0
+    others = (branch.token_ids != pad).nonzero()[0]
+    length = int(others[-1]) + 1 if len(others) else 0
     return Branch(branch.token_ids[:length], branch.scored[:length])
