@@ -152,18 +152,13 @@ def test_dpo_with_a_target_margin_by_hand() -> None:
 
 
 def test_a_term_of_a_mixture_has_the_shift_in_its_own_unit() -> None:
-    """A shift of 0.1 at the mixture's beta 0.2 is 0.2 at the term's 0.4: rewards 0.8 and -1.2, logits 0.6, 1.4.
+    """A shift of 0.1 at the mixture's beta 0.2 is 0.2 at the term's 0.4.
 
+    The term's rewards are 0.8 and -1.2, its logits 0.6 and 1.4. With the other term:
     0.31326169 + log(1 + e^-0.6) + log(1 + e^-1.4) = 0.31326169 + 0.43748795 + 0.22041740.
     """
-    options = MPO.model_validate(
-        {
-            "terms": [
-                {"objective": {"type": "dpo", "beta": 0.2}},
-                {"objective": {"type": "bco_pair", "beta": 0.4}},
-            ]
-        }
-    )
+    terms = [{"objective": {"type": kind, "beta": beta}} for kind, beta in (("dpo", 0.2), ("bco_pair", 0.4))]
+    options = MPO.model_validate({"terms": terms})
     loss = objective_for(options)(one_pair(2, -3, reward_shift=tensor(0.1)[0]))
     assert loss.item() == pytest.approx(0.97116704, abs=1e-8)
 

@@ -212,6 +212,8 @@ def test_the_others_do_turn_round(name: str) -> None:
         reference_chosen=zeros - 100,
         reference_rejected=zeros - 100,
         target_margin=zeros,
+        chosen_log_collision=zeros - 200,
+        rejected_log_collision=zeros - 200,
     )
     # A mixture's default terms are monotone; one with IPO is not.
     options = EVERY_FORM["mpo: other terms"] if name == "mpo" else OBJECTIVES[name]()
