@@ -133,7 +133,7 @@ def prepare(settings: Settings, folder: Path, *, grouped: bool) -> dict[str, Any
     from palate.data import read_records, records_as
     from palate.engine import Renderer, load_policy
     from palate.train.batches import plan_batches
-    from palate.train.examples import encode_pairs
+    from palate.train.examples import encode_records
 
     workload = Workload(folder)
     if not settings.data:
@@ -143,7 +143,7 @@ def prepare(settings: Settings, folder: Path, *, grouped: bool) -> dict[str, Any
     pairs = records_as(found.records, "pairs", where=found.source)
     tokenizer = build_tokenizer(message.content for pair in pairs for message in (*pair.prompt, *pair.chosen))
     _save_model(settings, tokenizer, workload.model)
-    examples = encode_pairs(pairs, Renderer(tokenizer), recipe.data).examples
+    examples = encode_records(pairs, Renderer(tokenizer), recipe.data).examples
     num_steps = min(settings.num_steps, len(examples) // BATCH_SIZE)
     if num_steps <= settings.num_warmup_steps:
         raise SystemExit(
@@ -159,7 +159,7 @@ def prepare(settings: Settings, folder: Path, *, grouped: bool) -> dict[str, Any
             json.dumps([_row(example) for example in order]), encoding="utf-8"
         )
     _save_initial_adapter(load_policy(recipe.model, seed=settings.seed).model, folder / "adapter.safetensors")
-    lengths = sorted(len(side) for example in examples for side in (example.chosen, example.rejected))
+    lengths = sorted(len(side) for example in examples for side in example.branches)
     return {
         "num_pairs_usable": len(examples),
         "num_prompts": len({example.prompt_id for example in examples}),
@@ -256,7 +256,7 @@ def _row(example: Any) -> dict[str, Any]:
         branch = getattr(example, name)
         sides[f"{name}_ids"], sides[f"{name}_scored"] = branch.token_ids.tolist(), branch.scored.tolist()
     messages = {
-        name: [message.as_dict() for message in getattr(example.pair, name)]
+        name: [message.as_dict() for message in getattr(example.record, name)]
         for name in ("prompt", "chosen", "rejected")
     }
     return {**messages, **sides}

@@ -18,11 +18,13 @@ from palate.data import read_records, records_as
 from palate.engine import Renderer, load_policy
 from palate.objectives import objective_for
 from palate.recipe import Recipe, parse_recipe
-from palate.train import RunFolder, encode_pairs, train
+from palate.train import RunFolder, encode_records, train
 from palate.train.batches import plan_batches
+from palate.train.inputs import Source
 from palate.train.loop import Trainer
 from palate.train.memory import row_cost
 from palate.train.optimizer import build_optimizer
+from palate.train.resume import save
 from palate.watcher import Watcher
 
 CHATML = (
@@ -142,20 +144,18 @@ def tiny_trainer(recipe: Recipe, *, layout: str = "tree") -> Trainer:
     renderer = Renderer(policy.tokenizer, recipe.data.template, policy.stop_ids())
     found = read_records(recipe.data.train)
     pairs = records_as(found.records, "pairs", where=found.source)
-    examples = encode_pairs(pairs, renderer, recipe.data).examples
+    examples = encode_records(pairs, renderer, recipe.data).examples
     folder = RunFolder(recipe.output)
     folder.begin(recipe)
     return Trainer(
-        policy=policy,
-        reference=None,
+        source=Source(policy, None, recipe.objective, layout),  # type: ignore[arg-type]
         objective=objective_for(recipe.objective),
-        objective_options=recipe.objective,
         options=recipe.train,
         plan=plan_batches(examples, recipe.train, recipe.seed),
         eval_examples=examples[:3],
-        layout=layout,  # type: ignore[arg-type]
         row_cost=row_cost(policy, recipe.train),
         optimizer=build_optimizer(policy, recipe.train),
         folder=folder,
         watcher=Watcher(),
+        save=save,
     )

@@ -44,7 +44,7 @@ def test_micro_batches_add_up(
             name=tokens,
         )
         with monkeypatch.context() as patch, recorded_gradients() as gradients:
-            patch.setattr("palate.train.loop.branch_logps", counted := Counted())
+            patch.setattr("palate.train.inputs.branch_logps", counted := Counted())
             # In a model this small attention outweighs all else, and every pair would be a row of its own.
             patch.setattr("palate.train.memory._DENSE_ATTENTION_SLOWDOWN", 1e-3)
             _, lines = run(recipe)
@@ -80,6 +80,6 @@ class Counted:
 
     num_calls = 0
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self.num_calls += 1
-        return branch_logps(*args)
+        return branch_logps(*args, **kwargs)

@@ -19,7 +19,7 @@ from palate.data import read_records, records_as
 from palate.engine import Renderer, load_policy
 from palate.recipe import Recipe
 from palate.records import Pair
-from palate.train import encode_pairs
+from palate.train import encode_records
 from palate.train.batches import plan_batches
 from tiny_run import losses, metrics, rows, run, tiny_recipe, tokenizer, write_base, write_rows
 
@@ -154,9 +154,9 @@ def planned_pairs(recipe: Recipe) -> list[Pair]:
     renderer = Renderer(policy.tokenizer, recipe.data.template, policy.stop_ids())
     found = read_records(recipe.data.train)
     pairs = records_as(found.records, "pairs", where=found.source)
-    examples = encode_pairs(pairs, renderer, recipe.data).examples
+    examples = encode_records(pairs, renderer, recipe.data).examples
     plan = plan_batches(examples, recipe.train, recipe.seed)
-    return [example.pair for step in range(plan.num_steps) for example in plan.batch(step)]
+    return [example.record for step in range(plan.num_steps) for example in plan.batch(step)]
 
 
 def start_from(model: torch.nn.Module, recipe: Recipe) -> None:

@@ -13,7 +13,7 @@ import torch
 from palate.errors import DataError, TrainingError
 from palate.recipe import Recipe, SourceOptions
 from palate.train import RunFolder
-from palate.train.loop import evaluate, run_steps
+from palate.train.loop import Trainer, evaluate, run_steps
 from palate.train.metrics import Meter
 from tiny_run import losses, metrics, rows, run, tiny_recipe, tiny_trainer, write_rows
 
@@ -114,7 +114,7 @@ def test_not_a_number_stops_before_the_weights_change(tmp_path: Path, base: Path
 
     def recorded(*args: Any) -> Any:
         result = step(*args)
-        steps.append([p.detach().clone() for p in trainer.policy.trainable_parameters()])
+        steps.append([p.detach().clone() for p in trainer.source.policy.trainable_parameters()])
         return result
 
     trainer.optimizer.step = recorded  # type: ignore[method-assign]
@@ -122,7 +122,7 @@ def test_not_a_number_stops_before_the_weights_change(tmp_path: Path, base: Path
         run_steps(trainer)
     assert "learning_rate" in caught.value.next
     assert len(steps) == 2
-    for kept, now in zip(steps[-1], trainer.policy.trainable_parameters(), strict=True):
+    for kept, now in zip(steps[-1], trainer.source.policy.trainable_parameters(), strict=True):
         assert torch.equal(kept, now)
     assert [line["step"] for line in metrics(trainer.folder.path)] == [1, 2]
 
@@ -136,14 +136,19 @@ def test_an_infinite_gradient_stops_too(tmp_path: Path, base: Path) -> None:
         run_steps(trainer)
 
 
+def evaluate_at(trainer: Trainer, step: int) -> bool:
+    trainer.progress.step = step
+    return evaluate(trainer)
+
+
 def test_a_failed_evaluation_is_said_not_logged(
     tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = tiny_trainer(tiny_recipe(tmp_path, base, SFT))
     trainer.objective = lambda pairs: pairs.chosen * math.nan
-    with pytest.raises(TrainingError, match="loss on held-out pairs is nan at step 7"):
-        evaluate(trainer, 7)
-    assert trainer.best.step is None
+    with pytest.raises(TrainingError, match="loss on held-out data is nan at step 7"):
+        evaluate_at(trainer, 7)
+    assert trainer.progress.best_step is None
 
 
 @pytest.mark.parametrize(("metric", "best"), [("loss", 3), ("rewards_accuracy", 2), ("rewards_margin", 4)])
@@ -160,11 +165,10 @@ def test_the_best_step_by_each_metric(
     }
     for step, figures in script.items():
         monkeypatch.setattr(Meter, "figures", lambda self, by, figures=figures: dict(figures))
-        evaluate(trainer, step)
-    assert trainer.best.step == best
-    assert trainer.best.figures == script[best]
+        evaluate_at(trainer, step)
+    assert trainer.progress.best_step == best
+    assert trainer.progress.best_figures == script[best]
     assert trainer.folder.read("evaluation/held_out.json")["step"] == best
-    assert (trainer.folder.checkpoints / f"step-{best:06d}").is_dir()
 
 
 def test_gradients_are_clipped_and_the_norm_before_is_told(tmp_path: Path, base: Path) -> None:
@@ -174,7 +178,7 @@ def test_gradients_are_clipped_and_the_norm_before_is_told(tmp_path: Path, base:
         step = trainer.optimizer.step
 
         def recorded(*args: Any) -> Any:
-            grads = [p.grad for p in trainer.policy.trainable_parameters() if p.grad is not None]
+            grads = [p.grad for p in trainer.source.policy.trainable_parameters() if p.grad is not None]
             seen.append(math.sqrt(sum(float(g.square().sum()) for g in grads)))
             return step(*args)
 
@@ -204,11 +208,16 @@ def test_evaluating_changes_nothing(tmp_path: Path, base: Path) -> None:
 def test_evaluating_leaves_mode_and_gradients_alone(tmp_path: Path, base: Path) -> None:
     trainer = tiny_trainer(tiny_recipe(tmp_path, base, SFT, "model.adapter.dropout=0.3"))
     state = torch.get_rng_state()
-    figures = [evaluate(trainer, step) for step in (1, 2)]
+    for step in (1, 2):
+        evaluate_at(trainer, step)
+    figures = [
+        {k: v for k, v in line.items() if k not in ("step", "epoch", "peak_memory_bytes")}
+        for line in metrics(trainer.folder.path)
+    ]
     assert torch.equal(torch.get_rng_state(), state)
     assert figures[0] == figures[1], "no dropout while evaluating"
-    assert trainer.policy.model.training
-    assert all(p.grad is None for p in trainer.policy.trainable_parameters())
+    assert trainer.source.policy.model.training
+    assert all(p.grad is None for p in trainer.source.policy.trainable_parameters())
 
 
 def test_the_same_run_twice_is_the_same_run(tmp_path: Path, base: Path) -> None:
@@ -253,7 +262,7 @@ def test_pairs_trained_on_are_not_held_out(tmp_path: Path, base: Path) -> None:
     account = RunFolder(tmp_path / "run").read("data.json")["eval"]
     assert (account["num_rows"], account["num_kept"], account["num_set_aside"]) == (9, 2, 7)
     assert {"not held out: its prompt is trained on"} < {item["reason"] for item in account["set_aside"]}
-    with pytest.raises(DataError, match="no pair is left to evaluate on") as caught:
+    with pytest.raises(DataError, match="nothing is left to evaluate on") as caught:
         run(with_eval(tiny_recipe(tmp_path, base, name="same"), tmp_path / "rows.jsonl"))
     assert "6 x not held out" in caught.value.why
 
@@ -264,7 +273,7 @@ def with_eval(recipe: Recipe, source: Path) -> Recipe:
 
 
 def test_nothing_left_to_train_on_says_why(tmp_path: Path, base: Path) -> None:
-    with pytest.raises(DataError, match="no pair is left to train on") as caught:
+    with pytest.raises(DataError, match="nothing is left to train on") as caught:
         run(tiny_recipe(tmp_path, base, "data.max_length=5"))
     assert "9 x too long: more than 5 tokens" in caught.value.why
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import cyclopts
 from cyclopts import Parameter
@@ -15,7 +15,10 @@ from rich.text import Text
 from palate import __version__
 from palate.cli.console import ConsoleWatcher, error_console, print_json
 from palate.cli.data import data_app
+from palate.cli.launch import is_main_process, launch_processes
+from palate.cli.objectives import objectives
 from palate.errors import PalateError
+from palate.watcher import Watcher
 
 __all__ = ["app", "main"]
 
@@ -27,10 +30,15 @@ app = cyclopts.App(
     suppress_keyboard_interrupt=False,
 )
 app.command(data_app)
+app.command(objectives)
 
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
 Overrides = Annotated[
     str, Parameter(help="key.path=value, laid over the recipe.", allow_leading_hyphen=False)
+]
+
+NumProcesses = Annotated[
+    int, Parameter(help="Train in so many processes of this machine; the batch is divided among them.")
 ]
 
 
@@ -64,7 +72,9 @@ def demo(*, output: str = "runs/demo", seed: int = 0, as_json: AsJson = False) -
 
 
 @app.command
-def run(recipe: Path, *overrides: Overrides, as_json: AsJson = False) -> None:
+def run(
+    recipe: Path, *overrides: Overrides, num_processes: NumProcesses = 1, as_json: AsJson = False
+) -> None:
     """Every stage a recipe has: train, compare, report. What is done already is left alone.
 
     Parameters
@@ -75,24 +85,32 @@ def run(recipe: Path, *overrides: Overrides, as_json: AsJson = False) -> None:
     from palate.recipe import load_recipe
 
     loaded = load_recipe(recipe, overrides)  # before anything heavy: a slip in it is told at once
+    _launch_if_several(num_processes, ["run", str(recipe), *overrides], as_json)
     from palate.pipeline import run_recipe
-    from palate.report import render_comparison, render_summary
-    from palate.train import RunFolder
 
-    summary = run_recipe(loaded, ConsoleWatcher())
-    if as_json:
-        print_json(summary)
-        return
-    folder = RunFolder(loaded.output)
-    if folder.has("evaluation/comparison.json"):
-        render_comparison(folder.read("evaluation/comparison.json"), _console())
-    render_summary(summary, _console())
-    _console().print(f"\nLook closer: {folder.path / 'report.html'}")
+    _show_run(run_recipe(loaded, _watcher()), Path(loaded.output), as_json)
 
 
 @app.command
-def train(recipe: Path, *overrides: Overrides, as_json: AsJson = False) -> None:
-    """Train as a recipe says, and leave a run folder.
+def resume(run: Path, *, num_processes: NumProcesses = 1, as_json: AsJson = False) -> None:
+    """Go on with a run that was stopped or killed, from its newest whole checkpoint.
+
+    Parameters
+    ----------
+    run
+        A run folder.
+    """
+    _launch_if_several(num_processes, ["resume", str(run)], as_json)
+    from palate.pipeline import resume_run
+
+    _show_run(resume_run(run, _watcher()), run, as_json)
+
+
+@app.command
+def train(
+    recipe: Path, *overrides: Overrides, num_processes: NumProcesses = 1, as_json: AsJson = False
+) -> None:
+    """Train as a recipe says, and leave a run folder; go on where an earlier attempt stopped.
 
     Parameters
     ----------
@@ -102,15 +120,40 @@ def train(recipe: Path, *overrides: Overrides, as_json: AsJson = False) -> None:
     from palate.recipe import load_recipe
 
     loaded = load_recipe(recipe, overrides)  # before anything heavy: a slip in it is told at once
+    _launch_if_several(num_processes, ["train", str(recipe), *overrides], as_json)
     from palate.pipeline import train_stage
     from palate.report import render_summary
 
-    summary = train_stage(loaded, ConsoleWatcher())
+    summary = train_stage(loaded, _watcher())
+    if not is_main_process():
+        return
     if as_json:
         print_json(summary)
         return
     render_summary(summary, _console())
-    _console().print(f"\nNext: palate compare {loaded.output}")
+    _console().print(f"\nNext: palate compare {loaded.output}", markup=False, soft_wrap=True)
+
+
+def _launch_if_several(num_processes: int, arguments: list[str], as_json: bool) -> None:
+    """Where several processes are asked for, start them, wait for them, and be done."""
+    if num_processes != 1:
+        sys.exit(launch_processes(num_processes, [*arguments, "--json"] if as_json else arguments))
+
+
+def _show_run(summary: dict[str, Any], folder: Path, as_json: bool) -> None:
+    from palate.report import render_comparison, render_summary
+    from palate.train import RunFolder
+
+    if not is_main_process():
+        return
+    if as_json:
+        print_json(summary)
+        return
+    found = RunFolder(folder)
+    if found.has("evaluation/comparison.json"):
+        render_comparison(found.read("evaluation/comparison.json"), _console())
+    render_summary(summary, _console())
+    _console().print(f"\nLook closer: {folder / 'report.html'}", markup=False, soft_wrap=True)
 
 
 @app.command
@@ -204,6 +247,10 @@ def main(tokens: list[str] | None = None) -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
+
+
+def _watcher() -> Watcher:
+    return ConsoleWatcher() if is_main_process() else Watcher()
 
 
 def _console() -> Console:

@@ -197,7 +197,7 @@ class Reference:
 class MovingReference:
     """A reference that follows the policy: TR-DPO (Gorbatovski et al. 2024, arXiv:2404.09656).
 
-    Every `sync_every` optimizer steps the reference's weights become  mixup * policy + (1 - mixup) * reference
+    Every `sync_every` optimizer steps its weights become  mixup * policy + (1 - mixup) * reference
     (equations 5 and 6: a mixup of 1 is the paper's hard update). It holds one more copy of what is trained,
     which for an adapter is little; the frozen base is shared.
     """
@@ -215,7 +215,7 @@ class MovingReference:
     def logps(self, branches: Sequence[Branch]) -> BranchLogps:
         """Their log-probabilities under the reference as it stands. Before the policy's own forward pass, or
         autograd would find the weights changed."""
-        parameters = self.policy.trainable_parameters()
+        parameters = self._policy_weights()
         with self.policy.evaluating():
             kept = [parameter.detach().clone() for parameter in parameters]
             torch._foreach_copy_(parameters, self._weights)
@@ -228,7 +228,10 @@ class MovingReference:
         """Move, where it is time to; `step` counts optimizer steps from 1."""
         if step % self.sync_every == 0:
             with torch.no_grad():
-                torch._foreach_lerp_(self._weights, self.policy.trainable_parameters(), self.mixup)
+                torch._foreach_lerp_(self._weights, self._policy_weights(), self.mixup)
+
+    def _policy_weights(self) -> list[Tensor]:
+        return list(self.policy.trainable_parameters())
 
     def tensors(self) -> dict[str, Tensor]:
         """Its weights, by the order of the policy's trainable parameters."""

@@ -1,6 +1,21 @@
 """A run, stage by stage: what a recipe asks for and what is already there."""
 
 from palate.pipeline.demo import run_demo
-from palate.pipeline.stages import compare_command, compare_stage, report_stage, run_recipe, train_stage
+from palate.pipeline.stages import (
+    compare_command,
+    compare_stage,
+    report_stage,
+    resume_run,
+    run_recipe,
+    train_stage,
+)
 
-__all__ = ["compare_command", "compare_stage", "report_stage", "run_demo", "run_recipe", "train_stage"]
+__all__ = [
+    "compare_command",
+    "compare_stage",
+    "report_stage",
+    "resume_run",
+    "run_demo",
+    "run_recipe",
+    "train_stage",
+]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,40 +22,74 @@ from palate.playground import held_out_prompts, model_folder, write_pairs
 from palate.recipe import CompareOptions, ModelOptions, Recipe, SourceOptions, load_recipe
 from palate.records import Messages, as_messages
 from palate.report import build_report
-from palate.train import RunFolder, train
+from palate.train import Processes, RunFolder, join_processes, train
 from palate.watcher import Watcher
 
-__all__ = ["base_folder", "compare_command", "compare_stage", "report_stage", "run_recipe", "train_stage"]
+__all__ = [
+    "base_folder",
+    "compare_command",
+    "compare_stage",
+    "report_stage",
+    "resume_run",
+    "run_recipe",
+    "train_stage",
+]
 
 PLAYGROUND = "playground"
 
 
-def run_recipe(recipe: Recipe, watcher: Watcher | None = None) -> dict[str, Any]:
-    """Every stage the recipe has; those that are done already are left alone. Returns the run's summary."""
+def run_recipe(
+    recipe: Recipe, watcher: Watcher | None = None, processes: Processes | None = None
+) -> dict[str, Any]:
+    """Every stage the recipe has; those that are done already are left alone. Returns the run's summary.
+
+    Of several processes all train, and the main one does the rest.
+    """
     watcher = watcher or Watcher()
+    processes = processes or join_processes(recipe.model.device)
     if recipe.compare is not None:
         _check(recipe.compare)
-    summary = train_stage(recipe, watcher)
+    summary = train_stage(recipe, watcher, processes)
+    processes.leave()
+    if not processes.is_main:
+        return summary
     folder = RunFolder(recipe.output)
-    if recipe.compare is not None:
+    if recipe.objective.reads == "scores":
+        watcher.note("not compared: a reward model scores answers and gives none")
+    elif recipe.compare is not None:
         _compare_if_due(recipe, recipe.compare, folder, watcher)
     if not _is_newer(folder.path / "report.html", folder.path / "evaluation/comparison.json"):
         watcher.note(f"report: {report_stage(folder.path)}")
     return summary
 
 
-def train_stage(recipe: Recipe, watcher: Watcher | None = None) -> dict[str, Any]:
-    """Train, unless this run has been trained. Returns its summary."""
-    watcher = watcher or Watcher()
+def resume_run(
+    folder: Path, watcher: Watcher | None = None, processes: Processes | None = None
+) -> dict[str, Any]:
+    """Go on with a run that was stopped or killed, by the recipe in its folder."""
+    return run_recipe(load_recipe(_run_recipe_file(str(folder)), [f"output={folder}"]), watcher, processes)
+
+
+def train_stage(
+    recipe: Recipe, watcher: Watcher | None = None, processes: Processes | None = None
+) -> dict[str, Any]:
+    """Train, unless this run has been trained; go on where it stopped. Returns its summary."""
+    processes = processes or join_processes(recipe.model.device)
+    watcher = watcher if watcher is not None and processes.is_main else Watcher()
     folder = RunFolder(recipe.output)
-    folder.begin(recipe)
-    if folder.is_done():
-        watcher.note(f"{folder.path} is trained already")
-        return folder.read("summary.json")
-    train_pairs = _read(recipe.data.train, recipe.data.system)
-    eval_pairs = _read(recipe.data.eval, recipe.data.system) if recipe.data.eval is not None else None
-    watcher.note(_account_of(train_pairs))
-    return train(recipe, train_pairs, eval_pairs, folder, watcher, base_folder(recipe, watcher))
+    with folder.lock() if processes.is_main else nullcontext():
+        if processes.is_main:
+            folder.begin(recipe)
+        (done, *_) = processes.gather(processes.is_main and folder.is_done())
+        if done:
+            watcher.note(f"{folder.path} is trained already")
+            return folder.read("summary.json")
+        train_records = _read(recipe.data.train, recipe.data.system)
+        held_out = recipe.data.eval
+        eval_records = _read(held_out, recipe.data.system) if held_out is not None else None
+        watcher.note(_account_of(train_records))
+        base = base_folder(recipe, watcher)
+        return train(recipe, train_records, eval_records, folder, watcher, base, processes)
 
 
 def compare_stage(recipe: Recipe, options: CompareOptions, watcher: Watcher | None = None) -> dict[str, Any]:

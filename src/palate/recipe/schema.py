@@ -198,7 +198,7 @@ class TrainOptions(Section):
     gradient_checkpointing: bool = False
     """Keep only each layer's input for the backward pass and compute the rest again: slower, smaller."""
     optimizer: Literal["adamw", "adamw_8bit", "paged_adamw", "paged_adamw_8bit"] = "adamw"
-    """`8bit` holds the moments of large matrices in eight bits; `paged` moves them to the host (cuda only)."""
+    """`8bit` holds moments of large matrices in eight bits; `paged` moves them to the host (cuda only)."""
     learning_rate: Annotated[float, Field(gt=0)] = 5e-5
     """The peak learning rate of AdamW."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
@@ -238,7 +238,7 @@ class ReferenceOptions(Section):
     """What the policy is compared with, where the objective compares it with anything."""
 
     model: str | None = None
-    """Another model: a Hub name, a model, adapter or run folder. Where absent, the model as training starts."""
+    """Another model: a Hub name, or a model's, adapter's or run's folder; else the model as it starts."""
     sync_every: PositiveInt | None = None
     """Let the reference follow the policy, every so many steps (TR-DPO, arXiv:2404.09656)."""
     sync_mixup: Annotated[float, Field(gt=0, le=1)] = 0.6
@@ -249,7 +249,7 @@ class ReferenceOptions(Section):
         if self.sync_every is None and self.sync_mixup != ReferenceOptions.model_fields["sync_mixup"].default:
             raise ValueError("sync_mixup has no effect without sync_every")
         if self.sync_every is not None and self.model is not None:
-            raise ValueError("a reference that follows the policy (sync_every) cannot be another model: drop one")
+            raise ValueError("sync_every lets it follow the policy, and model makes it another: drop one")
         return self
 
 
@@ -333,7 +333,8 @@ class Recipe(Section):
         name = self.objective.type
         if not self.objective.needs_reference and self.reference != ReferenceOptions():
             raise ValueError(f"reference has no effect: objective {name} compares with none")
-        if self.objective.reads == "scores" and self.compare is not None and "compare" in self.model_fields_set:
+        compared = "compare" in self.model_fields_set and self.compare is not None
+        if self.objective.reads == "scores" and compared:
             raise ValueError(f"compare has no effect: objective {name} makes a model that answers nothing")
         for source in (self.data.train, self.data.eval):
             if source is not None and source.margin_column is not None and not self.objective.takes_margin:

@@ -1,7 +1,18 @@
 """Training: from pairs to an aligned model, in a run folder that tells the whole story."""
 
-from palate.train.examples import Example, ExampleSet, encode_pairs
+from palate.train.examples import Example, ExampleSet, encode_records
+from palate.train.interrupts import Interrupted
+from palate.train.processes import Processes, join_processes
 from palate.train.run_folder import RunFolder
 from palate.train.session import train
 
-__all__ = ["Example", "ExampleSet", "RunFolder", "encode_pairs", "train"]
+__all__ = [
+    "Example",
+    "ExampleSet",
+    "Interrupted",
+    "Processes",
+    "RunFolder",
+    "encode_records",
+    "join_processes",
+    "train",
+]

@@ -142,7 +142,11 @@ def newest_whole(
     """The newest checkpoint that is whole; each one passed over is named through `note`, and why.
 
     `also` may have another reason to pass over one that is whole: it returns it, or None.
+
+    Raises:
+        ArtifactError: what a killed writer left cannot be cleared away.
     """
+    durable.settle(checkpoints)
     for step in reversed(_steps(checkpoints)):
         folder = checkpoint_folder(checkpoints, step)
         problems = verify_checkpoint(folder)

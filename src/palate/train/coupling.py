@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from palate.train.examples import Example
-from palate.train.inputs import Inputs, Source
+from palate.train.inputs import BatchContext, Inputs, Source
 from palate.train.processes import Processes
 from palate.train.random_state import RandomState
 
@@ -44,7 +44,7 @@ def couple(
     source: Source,
     rows: Sequence[Sequence[Example]],
     processes: Processes,
-    reward_shift: Tensor | None = None,
+    context: BatchContext,
 ) -> list[Objective]:
     """For each row, the function that gives its examples' losses and their gradients in the whole batch.
 
@@ -54,7 +54,7 @@ def couple(
     # Dropout has to fall as it will when the rows are computed again with gradient.
     state = RandomState.now(device)
     with torch.no_grad():
-        mine = [source.compute(row, reward_shift=reward_shift).inputs for row in rows]
+        mine = [source.compute(row, context).inputs for row in rows]
     state.restore(device)
     by_rank = processes.gather([_moved(part, torch.device("cpu")) for part in mine])
     everyone = [_moved(part, device) for parts in by_rank for part in parts]
@@ -84,12 +84,14 @@ def _carrying(losses_B: Tensor, grads: dict[str, Tensor]) -> Objective:
     return objective
 
 
-def _tensors(inputs: Inputs) -> dict[str, Tensor | None]:
+def _tensors(inputs: Inputs) -> dict[str, Any]:
     return {field.name: getattr(inputs, field.name) for field in fields(inputs)}
 
 
 def _moved(inputs: Inputs, device: torch.device) -> Inputs:
-    moved = {name: None if t is None else t.to(device) for name, t in _tensors(inputs).items()}
+    moved: dict[str, Any] = {
+        name: None if t is None else t.to(device) for name, t in _tensors(inputs).items()
+    }
     return type(inputs)(**moved)
 
 
@@ -100,7 +102,7 @@ def _size(inputs: Inputs) -> int:
 def _concatenated(parts: Sequence[Inputs]) -> tuple[Inputs, dict[str, Tensor]]:
     """All examples as one, and those of its tensors that a gradient is wanted of."""
     tables = [_tensors(part) for part in parts]
-    joined: dict[str, Tensor | None] = {}
+    joined: dict[str, Any] = {}
     for name, first in tables[0].items():
         values = [value for table in tables if (value := table[name]) is not None]
         # What belongs to the batch and not to an example (the reward shift) is the same in every row.

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from palate.data import Record
 from palate.engine import Branch, Rendered, Renderer, UnusableRow
 from palate.errors import DataError
 from palate.recipe import DataOptions
 from palate.records import Labelled, Messages, Pair, Ranking, SetAside
 
-__all__ = ["Example", "ExampleSet", "Record", "encode_records", "with_mismatched"]
-
-Record = Pair | Labelled | Ranking
+__all__ = ["Example", "ExampleSet", "encode_records", "with_mismatched"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

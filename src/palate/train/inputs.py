@@ -20,10 +20,17 @@ from palate.recipe import ObjectiveOptions
 from palate.records import Labelled
 from palate.train.examples import Example
 
-__all__ = ["AnyReference", "Computation", "Inputs", "Source", "row_branches"]
+__all__ = ["BatchContext", "Computation", "Inputs", "Source", "row_branches"]
 
-AnyReference = Reference | MovingReference | None
 Inputs = PairLogps | PairScores | LabelLogps | RankingLogps
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BatchContext:
+    """What a row is told of its whole batch and of the steps before, where its objective asked for it."""
+
+    kl: Tensor | None = None
+    reward_shift: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,23 +61,19 @@ class Source:
     """What rows are computed with."""
 
     policy: Policy
-    reference: AnyReference
+    reference: Reference | MovingReference | None
     options: ObjectiveOptions
     layout: Layout
 
     def compute(
         self,
         examples: Sequence[Example],
+        context: BatchContext,
         *,
         all_sides: bool = True,
-        kl: Tensor | None = None,
-        reward_shift: Tensor | None = None,
     ) -> Computation:
-        """The row's completions under policy and reference. `all_sides=False` leaves out all but the first.
-
-        `kl` and `reward_shift` are passed on to the objectives that asked for them.
-        """
-        sides = row_sides(examples, all_sides=all_sides)
+        """The row's completions under policy and reference; without `all_sides` the preferred ones alone."""
+        sides = _row_sides(examples, all_sides=all_sides)
         branches = [examples[i].branches[side] for i, side in sides]
         table = _Table(sides, len(examples), self.policy.device)
         if self.options.reads == "scores":
@@ -80,7 +83,7 @@ class Source:
         policy = branch_logps(
             self.policy, branches, self.layout, collision=self.options.needs_collision and all_sides
         )
-        return _by_logps(self.options, examples, policy, reference, table, kl, reward_shift)
+        return _by_logps(self.options, examples, policy, reference, table, context)
 
     def mismatched_log_ratios(self, examples: Sequence[Example]) -> Tensor:
         """[M] log-ratios of the mismatched completions of a row, without gradient."""
@@ -92,7 +95,7 @@ class Source:
             return branch_logps(self.policy, branches, self.layout).sums() - reference
 
 
-def row_sides(examples: Sequence[Example], *, all_sides: bool = True) -> list[tuple[int, int]]:
+def _row_sides(examples: Sequence[Example], *, all_sides: bool) -> list[tuple[int, int]]:
     """(example, side) of every completion in a row: all preferred ones, then all second ones, and so on."""
     longest = max(len(example.branches) for example in examples) if all_sides else 1
     return [
@@ -103,9 +106,9 @@ def row_sides(examples: Sequence[Example], *, all_sides: bool = True) -> list[tu
     ]
 
 
-def row_branches(examples: Sequence[Example], *, all_sides: bool = True) -> list[Branch]:
+def row_branches(examples: Sequence[Example]) -> list[Branch]:
     """The completions of a row in the order in which they are computed."""
-    return [examples[i].branches[side] for i, side in row_sides(examples, all_sides=all_sides)]
+    return [examples[i].branches[side] for i, side in _row_sides(examples, all_sides=True)]
 
 
 class _Table:
@@ -128,22 +131,21 @@ def _by_logps(
     policy: BranchLogps,
     reference: BranchLogps | None,
     table: _Table,
-    kl: Tensor | None,
-    reward_shift: Tensor | None,
+    context: BatchContext,
 ) -> Computation:
     logps_BK, lengths_BK = table(policy.sums()), table(policy.num_scored_B)
     reference_BK = table(reference.sums()) if reference is not None else None
     inputs: Inputs
     if options.data == "pairs":
-        inputs = _pairs(options, examples, policy, reference, table, reward_shift)
+        inputs = _pairs(options, examples, policy, reference, table, context)
     elif options.data == "labels":
         inputs = LabelLogps(
             logps=logps_BK[:, 0],
             lengths=lengths_BK[:, 0],
             desirable=_desirable(examples, logps_BK.device),
             reference=reference_BK[:, 0] if reference_BK is not None else None,
-            kl=kl,
-            reward_shift=reward_shift,
+            kl=context.kl,
+            reward_shift=context.reward_shift,
         )
     else:
         inputs = RankingLogps(
@@ -179,7 +181,7 @@ def _pairs(
     policy: BranchLogps,
     reference: BranchLogps | None,
     table: _Table,
-    reward_shift: Tensor | None,
+    context: BatchContext,
 ) -> PairLogps:
     logps_BK, lengths_BK = table(policy.sums()), table(policy.num_scored_B)
     values = _columns("{}", logps_BK) | _columns("{}_lengths", lengths_BK)
@@ -195,7 +197,9 @@ def _pairs(
         if reference is not None:
             values |= _columns("reference_{}_public", table(reference.sums_of_first(limit_F)))
     return PairLogps(
-        **values, target_margin=_target_margin(options, examples, logps_BK), reward_shift=reward_shift
+        **values,
+        target_margin=_target_margin(options, examples, logps_BK),
+        reward_shift=context.reward_shift,
     )
 
 
@@ -227,9 +231,7 @@ def _scored(
     )
 
 
-def _target_margin(
-    options: ObjectiveOptions, examples: Sequence[Example], like: Tensor
-) -> Tensor | None:
+def _target_margin(options: ObjectiveOptions, examples: Sequence[Example], like: Tensor) -> Tensor | None:
     margins = [getattr(example.record, "margin", None) for example in examples]
     if not options.takes_margin or all(margin is None for margin in margins):
         return None

@@ -54,7 +54,9 @@ class Interrupts:
         """What to raise once everything is saved."""
         number = self.received or signal.SIGTERM
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        kept = f"after step {step} of {num_steps}; its checkpoint is saved" if step else "before its first step"
+        kept = (
+            f"after step {step} of {num_steps}; its checkpoint is saved" if step else "before its first step"
+        )
         return Interrupted(
             f"stopped {kept}",
             signal_number=number,

@@ -16,7 +16,7 @@ from palate.recipe import ObjectiveOptions, TrainOptions
 from palate.train.batches import BatchPlan, RowCost, cut_into_rows, share_of
 from palate.train.coupling import couple, kl_estimate
 from palate.train.examples import Example
-from palate.train.inputs import Source
+from palate.train.inputs import BatchContext, Source
 from palate.train.interrupts import Interrupts
 from palate.train.memory import is_out_of_memory, peak_memory_bytes
 from palate.train.metrics import Meter
@@ -27,7 +27,7 @@ from palate.train.random_state import RandomState
 from palate.train.run_folder import RunFolder
 from palate.watcher import Watcher
 
-__all__ = ["Trainer", "run_steps"]
+__all__ = ["Trainer", "evaluate", "run_steps"]
 
 
 class _StepUndone(Exception):
@@ -47,7 +47,7 @@ class Trainer:
     optimizer: torch.optim.Optimizer
     folder: RunFolder
     watcher: Watcher
-    save: Callable[[], None]
+    save: Callable[[Trainer], None]
     """Writes a checkpoint of this moment."""
     processes: Processes = field(default_factory=Processes)
     progress: Progress = field(default_factory=Progress)
@@ -91,7 +91,7 @@ def take_step(trainer: Trainer) -> None:
     learning_rate = learning_rate_at(progress.step, trainer.plan.num_steps, trainer.options)
     grad_norm = _finish_gradients(trainer, learning_rate)
     figures = meter.figures(asked.normalise_by)
-    _refuse_non_finite(trainer, {"loss": figures["loss"], "gradient norm": grad_norm})
+    _refuse_non_finite(trainer, progress.step + 1, {"loss": figures["loss"], "gradient norm": grad_norm})
     trainer.optimizer.step()
     trainer.optimizer.zero_grad(set_to_none=True)
     progress.after_step(meter.reward_sum() if asked.needs_reward_shift else None)
@@ -113,7 +113,7 @@ def _accumulate(trainer: Trainer, batch: Sequence[Example]) -> Meter:
         try:
             for row, objective, context in _prepared_rows(trainer, batch, all_sides=asked.needs_rejected):
                 _give_up_step_if_asked(trainer)
-                computed = trainer.source.compute(row, all_sides=asked.needs_rejected, **context)
+                computed = trainer.source.compute(row, context, all_sides=asked.needs_rejected)
                 losses_B = objective(computed.inputs) * _weights(row, computed.rewards_BK)
                 (losses_B.sum() * scale).backward()
                 meter.add(row, computed, losses_B)
@@ -130,26 +130,26 @@ def _accumulate(trainer: Trainer, batch: Sequence[Example]) -> Meter:
 
 def _prepared_rows(
     trainer: Trainer, examples: Sequence[Example], *, all_sides: bool
-) -> list[tuple[list[Example], Callable[[Any], Tensor], dict[str, Tensor | None]]]:
+) -> list[tuple[list[Example], Callable[[Any], Tensor], BatchContext]]:
     """This process's rows of the batch, with what each is to be given beside its own completions."""
     source, asked, processes = trainer.source, trainer.asked, trainer.processes
     mine = share_of(examples, processes.rank, processes.size)
     units = [e.branches if all_sides else e.branches[:1] for e in mine]
     rows = cut_into_rows(units, trainer.row_cost, share=source.layout == "tree")
     cut = [[mine[i] for i in row] for row in rows]
-    context: dict[str, Tensor | None] = {}
-    if asked.needs_reward_shift:
-        context["reward_shift"] = torch.tensor(trainer.progress.reward_shift, device=source.policy.device)
-    if asked.needs_kl:
-        context["kl"] = kl_estimate(source, cut, processes)
+    shift = torch.tensor(trainer.progress.reward_shift, device=source.policy.device)
+    context = BatchContext(
+        kl=kl_estimate(source, cut, processes) if asked.needs_kl else None,
+        reward_shift=shift if asked.needs_reward_shift else None,
+    )
     objectives = [trainer.objective] * len(cut)
     if asked.couples_batch:
-        objectives = couple(trainer.objective, source, cut, processes, context.get("reward_shift"))
+        objectives = couple(trainer.objective, source, cut, processes, context)
     return [(row, objective, context) for row, objective in zip(cut, objectives, strict=True)]
 
 
 def evaluate(trainer: Trainer) -> bool:
-    """The held-out examples, all of them, without gradient or dropout. Returns whether it is the best so far."""
+    """All held-out examples, without gradient or dropout. Returns whether that is the best so far."""
     progress, asked = trainer.progress, trainer.asked
     meter = Meter(trainer.processes, labelled=asked.data == "labels")
     margins: list[dict[str, Any]] = []
@@ -158,11 +158,11 @@ def evaluate(trainer: Trainer) -> bool:
         for row, objective, context in _prepared_rows(trainer, trainer.eval_examples, all_sides=True):
             if trainer.processes.size == 1 and trainer.interrupts.received is not None:
                 return False
-            computed = trainer.source.compute(row, **context)
+            computed = trainer.source.compute(row, context)
             meter.add(row, computed, objective(computed.inputs) * _weights(row, computed.rewards_BK))
             margins += _margins(row, computed.rewards_BK)
     figures = meter.figures(asked.normalise_by)
-    _refuse_non_finite(trainer, {"loss on held-out data": figures["loss"]})
+    _refuse_non_finite(trainer, progress.step, {"loss on held-out data": figures["loss"]})
     margins = [margin for part in trainer.processes.gather(margins) for margin in part]
     improved = progress.after_evaluation(figures, trainer.options)
     line = {"step": progress.step, "epoch": trainer.plan.epoch_of(progress.step), "split": "eval", **figures}
@@ -189,7 +189,7 @@ def _evaluate_and_save_if_due(trainer: Trainer) -> None:
             trainer.watcher.note(f"stopped early at step {progress.step}: {stale}")
     last = progress.stopped_early or progress.step == plan.num_steps
     if improved or last or _due(options.checkpoint_every, progress.step, plan):
-        trainer.save()
+        trainer.save(trainer)
 
 
 def _stop_if_asked(trainer: Trainer) -> None:
@@ -199,7 +199,7 @@ def _stop_if_asked(trainer: Trainer) -> None:
     if not asked:
         return
     if trainer.progress.step > 0:
-        trainer.save()
+        trainer.save(trainer)
     raise trainer.interrupts.error(trainer.folder.path, trainer.progress.step, trainer.plan.num_steps)
 
 
@@ -231,7 +231,7 @@ def _shorten_rows(trainer: Trainer, batch: Sequence[Example], reason: str) -> No
             f"out of memory at step {trainer.progress.step + 1}, with rows of {now} tokens",
             where=str(trainer.folder.path),
             why=reason,
-            next="lower data.max_length or train.micro_batch_tokens, or set train.gradient_checkpointing=true",
+            next="lower data.max_length, or set train.gradient_checkpointing=true",
         )
     trainer.row_cost = replace(trainer.row_cost, max_tokens=now // 2)
     trainer.progress.max_row_tokens = now // 2
@@ -261,12 +261,12 @@ def _margins(row: Sequence[Example], rewards_BK: Tensor) -> list[dict[str, Any]]
     return found
 
 
-def _refuse_non_finite(trainer: Trainer, figures: dict[str, float]) -> None:
+def _refuse_non_finite(trainer: Trainer, step: int, figures: dict[str, float]) -> None:
     strange = [f"the {name} is {value}" for name, value in figures.items() if not math.isfinite(value)]
     if not strange:
         return
     raise TrainingError(
-        f"{strange[0]} at step {trainer.progress.step + 1}; stopped, and nothing of it was kept",
+        f"{strange[0]} at step {step}; stopped, and nothing of it was kept",
         where=str(trainer.folder.path),
         why="numbers overflowed, most often from too high a learning rate or from float16",
         next=f"lower train.learning_rate (now {trainer.options.learning_rate:g}), or set model.dtype=float32",

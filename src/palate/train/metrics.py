@@ -122,7 +122,8 @@ class Meter:
 
 
 _EVERY_NAME = {
-    "accuracy", "examples", "kl", "kl_tokens", "loss", "target_tokens", "tokens_computed", "tokens_represented",
+    "accuracy", "examples", "kl", "kl_tokens", "loss", "target_tokens", "tokens_computed",
+    "tokens_represented",
     *(f"{what}_{side}" for what in ("length", "logps", "num", "rewards") for side in ("chosen", "rejected")),
 }  # fmt: skip
 

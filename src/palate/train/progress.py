@@ -95,8 +95,8 @@ class Progress:
         Raises:
             KeyError: something is missing from it.
         """
-        for name in (field.name for field in fields(self)):
-            setattr(self, name, saved[name])
+        for each in fields(self):
+            setattr(self, each.name, saved[each.name])
 
 
 # As torch's own gradient scaler does.

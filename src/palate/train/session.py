@@ -2,83 +2,104 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from palate.data import RecordSet, records_as, split_by_prompt
-from palate.engine import Branch, LayoutProof, Policy, Reference, Renderer, load_policy, prove_layout
-from palate.engine.reference import weights_hash
-from palate.errors import DataError
+from palate.engine import LayoutProof, Policy, Reference, Renderer, load_policy, prove_layout, prove_scores
+from palate.engine.reference import MovingReference
+from palate.errors import DataError, RecipeError
 from palate.objectives import objective_for
 from palate.recipe import Recipe
-from palate.records import SetAside
+from palate.train.account import summarise, write_data_account, write_origins
 from palate.train.batches import BatchPlan, RowCost, cut_into_rows, plan_batches
-from palate.train.checkpoint import publish_best
-from palate.train.environment import environment, file_hash
-from palate.train.examples import Example, ExampleSet, encode_pairs
+from palate.train.checkpoint import checkpoint_folder, publish
+from palate.train.examples import ExampleSet, encode_records, with_mismatched
+from palate.train.inputs import Source
 from palate.train.loop import Trainer, run_steps
-from palate.train.memory import peak_memory_bytes, row_cost
+from palate.train.memory import row_cost
 from palate.train.optimizer import build_optimizer
+from palate.train.processes import Processes, join_processes
+from palate.train.random_state import seed_everything
+from palate.train.references import build_reference, fill_reference
+from palate.train.resume import find_checkpoint, save, take_up
 from palate.train.run_folder import RunFolder
 from palate.watcher import Watcher
 
 __all__ = ["train"]
 
+# Small gradients vanish in float16 below 6e-8; this is where torch's own scaler begins.
+_FIRST_FLOAT16_LOSS_SCALE = 2.0**16
+
 
 def train(
     recipe: Recipe,
-    train_pairs: RecordSet,
-    eval_pairs: RecordSet | None,
+    train_records: RecordSet,
+    eval_records: RecordSet | None,
     folder: RunFolder,
     watcher: Watcher | None = None,
     base_folder: Path | None = None,
+    processes: Processes | None = None,
 ) -> dict[str, Any]:
     """Train as the recipe says and leave a run folder; returns its summary.
 
-    `base_folder` is where the base lies, for a name that neither the Hub nor the file system knows.
+    A run that was stopped or killed goes on from its newest whole checkpoint. `base_folder` is where the base
+    lies, for a name that neither the Hub nor the file system knows. `processes` are those it shares the work
+    with; where absent, the ones a launcher started.
 
     Raises:
-        CallError: the recipe, data or model cannot be used. TrainingError: numbers stopped being finite.
+        CallError: the recipe, data or model cannot be used. TrainingError: numbers stopped being finite, or
+        memory ended. ArtifactError: the disk is full, or what it resumes from is of another run.
+        Interrupted: it was asked to stop, and has saved.
     """
     watcher = watcher or Watcher()
+    processes = processes or join_processes(recipe.model.device)
     started = time.perf_counter()
-    _seed_everything(recipe.seed)
-    policy = load_policy(recipe.model, seed=recipe.seed, folder=base_folder)
+    seed_everything(recipe.seed + processes.rank)
+    policy = load_policy(recipe.model, head=recipe.objective.reads, seed=recipe.seed, folder=base_folder)
+    for note in policy.notes:
+        watcher.note(note)
     renderer = Renderer(policy.tokenizer, recipe.data.template, policy.stop_ids())
-    train_set, eval_set = _encode(recipe, train_pairs, eval_pairs, renderer)
-    folder.clear()
-    _write_data_account(folder, train_pairs, eval_pairs, train_set, eval_set)
+    train_set, eval_set = _encode(recipe, train_records, eval_records, renderer)
+    checkpoint = None
+    if processes.is_main:
+        checkpoint = find_checkpoint(folder.checkpoints, watcher.note)
+        if checkpoint is None:
+            folder.clear()
+        write_data_account(folder, train_records, eval_records, train_set, eval_set)
+        write_origins(recipe, policy, folder, train_records, eval_records)
     plan = plan_batches(train_set.examples, recipe.train, recipe.seed)
     cost = row_cost(policy, recipe.train)
     proof = _prove(policy, plan, cost, recipe)
     watcher.note(proof.note)
-    reference, reference_seconds = None, 0.0
-    if recipe.objective.needs_reference:
-        filling = time.perf_counter()
-        reference = _fill_reference(policy, plan, eval_set.examples, cost, proof, watcher)
-        reference_seconds = time.perf_counter() - filling
-    _write_origins(recipe, policy, folder, train_pairs, eval_pairs)
+    filling = time.perf_counter()
+    reference = _reference(recipe, policy, proof, base_folder)
+    if reference is not None:
+        fill_reference(reference, plan, eval_set.examples, cost, processes, watcher)
+    reference_seconds = time.perf_counter() - filling
     trainer = Trainer(
-        policy=policy,
-        reference=reference,
+        source=Source(policy, reference, recipe.objective, proof.layout),
         objective=objective_for(recipe.objective),
-        objective_options=recipe.objective,
         options=recipe.train,
         plan=plan,
         eval_examples=eval_set.examples,
-        layout=proof.layout,
         row_cost=cost,
         optimizer=build_optimizer(policy, recipe.train),
         folder=folder,
         watcher=watcher,
+        processes=processes,
+        save=save,
     )
+    if policy.compute_dtype == torch.float16:
+        trainer.progress.loss_scale = _FIRST_FLOAT16_LOSS_SCALE
+    checkpoint = processes.gather(checkpoint)[0]
+    if checkpoint is not None:
+        take_up(trainer, checkpoint)
+        watcher.note(f"resumed after step {trainer.progress.step} of {plan.num_steps}")
     watcher.begin("training", plan.num_steps)
     try:
         run_steps(trainer)
@@ -86,42 +107,53 @@ def train(
         watcher.end()
         if reference is not None:
             reference.close()
-    best_step = trainer.best.step or plan.num_steps
-    publish_best(folder.checkpoints, best_step, folder.adapter if policy.has_adapter else folder.model)
-    summary = _summary(trainer, proof, train_pairs, eval_pairs, train_set, eval_set)
-    summary["best_step"] = best_step
+    summary = summarise(trainer, proof, train_records, eval_records, train_set, eval_set)
     summary["reference_seconds"] = reference_seconds
     summary["total_seconds"] = time.perf_counter() - started
-    summary["pairs_per_second"] = trainer.num_pairs / (trainer.seconds + reference_seconds)
-    folder.write("summary.json", summary)
+    summary["pairs_per_second"] = trainer.progress.num_examples / (
+        trainer.progress.seconds + reference_seconds
+    )
+    if processes.is_main:
+        best = checkpoint_folder(folder.checkpoints, summary["best_step"])
+        publish(best, folder.adapter if policy.has_adapter else folder.model)
+        folder.write("summary.json", summary)
+    processes.wait()
     return summary
 
 
 def _encode(
-    recipe: Recipe, train_pairs: RecordSet, eval_pairs: RecordSet | None, renderer: Renderer
+    recipe: Recipe, train_records: RecordSet, eval_records: RecordSet | None, renderer: Renderer
 ) -> tuple[ExampleSet, ExampleSet]:
-    pairs = records_as(train_pairs.records, "pairs", where=train_pairs.source)
-    if eval_pairs is None:
-        to_train, to_eval = map(list, split_by_prompt(pairs, recipe.data.eval_fraction))
+    if eval_records is None:
+        to_train, to_eval = split_by_prompt(train_records.records, recipe.data.eval_fraction)
     else:
-        to_train, to_eval = pairs, records_as(eval_pairs.records, "pairs", where=eval_pairs.source)
-    train_set = encode_pairs(to_train, renderer, recipe.data)
-    eval_set = encode_pairs(to_eval, renderer, recipe.data)
-    _refuse_none_left(train_pairs, train_set, "train")
-    if eval_pairs is not None:
+        to_train, to_eval = train_records.records, eval_records.records
+    kind = recipe.objective.data
+    if kind == "groups":
+        raise RecipeError(f"objective {recipe.objective.type} learns from its own samples, not from records")
+    train_set, eval_set = (
+        encode_records(records_as(records, kind, where=source.source), renderer, recipe.data)
+        for records, source in ((to_train, train_records), (to_eval, eval_records or train_records))
+    )
+    _refuse_none_left(train_records, train_set, "train")
+    if eval_records is not None:
         trained_on = {example.prompt_id for example in train_set.examples}
         eval_set.set_aside_prompts(trained_on, "not held out: its prompt is trained on")
-        _refuse_none_left(eval_pairs, eval_set, "evaluate")
+        _refuse_none_left(eval_records, eval_set, "evaluate")
+    if recipe.objective.needs_kl:
+        for found in (train_set, eval_set):
+            if found.examples:
+                found.examples = with_mismatched(found.examples, renderer, recipe.data, train_records.source)
     return train_set, eval_set
 
 
-def _refuse_none_left(pairs: RecordSet, encoded: ExampleSet, use: str) -> None:
+def _refuse_none_left(records: RecordSet, encoded: ExampleSet, use: str) -> None:
     if encoded.examples:
         return
-    reasons = Counter(aside.reason for aside in (*pairs.set_aside, *encoded.set_aside))
+    reasons = Counter(aside.reason for aside in (*records.set_aside, *encoded.set_aside))
     raise DataError(
-        f"no pair is left to {use} on",
-        where=pairs.source,
+        f"nothing is left to {use} on",
+        where=records.source,
         why="; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3)),
         next="palate data inspect shows the rows; data.max_length bounds how long one may be",
     )
@@ -130,161 +162,17 @@ def _refuse_none_left(pairs: RecordSet, encoded: ExampleSet, use: str) -> None:
 def _prove(policy: Policy, plan: BatchPlan, cost: RowCost, recipe: Recipe) -> LayoutProof:
     """The first row of the first batch, both ways."""
     first = plan.batch(0)
-    units = [(example.chosen, example.rejected) for example in first]
-    row = cut_into_rows(units, cost)[0]
-    return prove_layout(policy, [branch for i in row for branch in units[i]], recipe.train.layout)
+    row = cut_into_rows([example.branches for example in first], cost)[0]
+    branches = [branch for i in row for branch in first[i].branches]
+    prove = prove_scores if recipe.objective.reads == "scores" else prove_layout
+    return prove(policy, branches, recipe.train.layout)
 
 
-def _fill_reference(
-    policy: Policy,
-    plan: BatchPlan,
-    eval_examples: Sequence[Example],
-    cost: RowCost,
-    proof: LayoutProof,
-    watcher: Watcher,
-) -> Reference:
-    """Every completion the run will meet, each once.
-
-    The first step's rows come first and just as the policy will compute them, so that step 0 compares two
-    equal computations to the last bit. The rest is taken by prompt, where most is shared.
-    """
-    share = proof.layout == "tree"
-    first = [_sides(example) for example in plan.batch(0)]
-    # As the loop lays them out: all chosen sides of a row, then all rejected.
-    batches: list[list[Branch]] = [
-        [first[i][side] for side in (0, 1) for i in row] for row in cut_into_rows(first, cost, share=share)
-    ]
-    distinct = {branch.key: branch for example in (*plan.pool, *eval_examples) for branch in _sides(example)}
-    singles = [(branch,) for branch in distinct.values()]
-    rows = cut_into_rows(singles, cost, share=share)
-    batches += [[branch for i in row for branch in singles[i]] for row in rows]
-    reference = Reference(policy, proof.layout)
-    watcher.begin("reference log-probabilities", len(batches))
-    try:
-        reference.fill(batches, on_batch=lambda done, total: watcher.advance(done))
-    finally:
-        watcher.end()
-    watcher.note(
-        f"reference: {reference.num_computed} completions computed, {reference.num_cached} found in the cache"
-    )
-    return reference
-
-
-def _sides(example: Example) -> tuple[Branch, Branch]:
-    return example.chosen, example.rejected
-
-
-def _seed_everything(seed: int) -> None:
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-
-
-def _write_data_account(
-    folder: RunFolder,
-    train_pairs: RecordSet,
-    eval_pairs: RecordSet | None,
-    train_set: ExampleSet,
-    eval_set: ExampleSet,
-) -> None:
-    held_out = None
-    if eval_pairs is not None:
-        held_out = _account(eval_pairs, eval_set, eval_pairs.set_aside)
-    elif eval_set.examples:
-        held_out = {
-            "source": f"held out of {train_pairs.source} by prompt",
-            "layout": train_pairs.layout,
-            "num_prompts": len({example.prompt_id for example in eval_set.examples}),
-            "num_pairs": len(eval_set),
-            "num_too_long": eval_set.num_too_long,
-            "num_boundary_merges": eval_set.num_boundary_merges,
-        }
-    # Rows held out of the training file that could not be used are rows of that file.
-    also = () if eval_pairs is not None else eval_set.set_aside
-    account = _account(train_pairs, train_set, (*train_pairs.set_aside, *also))
-    account["num_kept"] = account["num_rows"] - account["num_set_aside"]
-    folder.write("data.json", {"train": account, "eval": held_out})
-    # What the models are compared on: kept here, for the data may have changed or moved by then.
-    prompts = dict.fromkeys(example.pair.prompt for example in eval_set.examples)
-    as_dicts = [[message.as_dict() for message in prompt] for prompt in prompts]
-    folder.write("evaluation/prompts.json", {"prompts": as_dicts})
-
-
-def _account(pairs: RecordSet, encoded: ExampleSet, set_aside: Sequence[SetAside]) -> dict[str, Any]:
-    every = (*set_aside, *encoded.set_aside)
-    reasons = Counter(aside.reason for aside in every)
-    return {
-        "source": pairs.source,
-        "layout": pairs.layout,
-        "num_rows": pairs.num_rows,
-        "num_kept": pairs.num_rows - len(every),
-        "num_set_aside": len(every),
-        "set_aside": [
-            {
-                "reason": reason,
-                "count": count,
-                "examples": [aside.place for aside in every if aside.reason == reason][:5],
-            }
-            for reason, count in reasons.most_common()
-        ],
-        "num_prompts": len({example.prompt_id for example in encoded.examples}),
-        "num_pairs": len(encoded),
-        "num_too_long": encoded.num_too_long,
-        "num_truncated": encoded.num_truncated,
-        "num_boundary_merges": encoded.num_boundary_merges,
-    }
-
-
-def _write_origins(
-    recipe: Recipe, policy: Policy, folder: RunFolder, train_pairs: RecordSet, eval_pairs: RecordSet | None
-) -> None:
-    folder.write("environment.json", environment(policy.device))
-    data = {
-        name: {"source": pairs.source, "sha256": file_hash(pairs.source)}
-        for name, pairs in (("train", train_pairs), ("eval", eval_pairs))
-        if pairs is not None
-    }
-    base = {
-        "name": recipe.model.base,
-        "revision": recipe.model.revision,
-        "content_hash": weights_hash(policy.folder),
-        "dtype": str(policy.compute_dtype).removeprefix("torch."),
-        "attention": policy.attention,
-    }
-    folder.write("lineage.json", {"base": base, "template": recipe.data.template, "data": data})
-
-
-def _summary(
-    trainer: Trainer,
-    proof: LayoutProof,
-    train_pairs: RecordSet,
-    eval_pairs: RecordSet | None,
-    train_set: ExampleSet,
-    eval_set: ExampleSet,
-) -> dict[str, Any]:
-    best = trainer.best.figures
-    set_aside = len(train_pairs.set_aside) + len(train_set.set_aside) + len(eval_set.set_aside)
-    set_aside += len(eval_pairs.set_aside) if eval_pairs is not None else 0
-    reference = trainer.reference
-    return {
-        "status": "done",
-        "objective": trainer.objective_options.type,
-        "num_pairs_train": len(train_set),
-        "num_pairs_eval": len(eval_set),
-        "num_rows_set_aside": set_aside,
-        "num_steps": trainer.plan.num_steps,
-        "num_reference_completions_computed": reference.num_computed if reference is not None else 0,
-        "num_reference_completions_cached": reference.num_cached if reference is not None else 0,
-        "sharing_factor": trainer.tokens_represented / trainer.tokens_computed,
-        "peak_memory_bytes": peak_memory_bytes(trainer.policy.device),
-        "layout": proof.layout,
-        "tree_check_max_abs_difference": proof.max_abs_difference,
-        "train_seconds": trainer.seconds,
-        "eval": {
-            "loss": best["loss"],
-            "reward_accuracy": best["rewards_accuracy"],
-            "reward_margin": best["rewards_margin"],
-        }
-        if best
-        else None,
-    }
+def _reference(
+    recipe: Recipe, policy: Policy, proof: LayoutProof, base_folder: Path | None
+) -> Reference | MovingReference | None:
+    if not recipe.objective.needs_reference:
+        return None
+    other = recipe.reference.model
+    folder = base_folder if other == recipe.model.base else None
+    return build_reference(policy, recipe.reference, recipe.model, proof.layout, folder)

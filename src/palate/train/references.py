@@ -1,0 +1,87 @@
+"""What the policy is compared with: found, loaded and computed before the first step, where it can be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from palate.engine import Branch, Policy, Reference, load_trained
+from palate.engine.logps import Layout
+from palate.engine.reference import MovingReference
+from palate.errors import ModelError
+from palate.recipe import ModelOptions, ReferenceOptions
+from palate.train.batches import BatchPlan, RowCost, cut_into_rows, share_of
+from palate.train.examples import Example
+from palate.train.inputs import row_branches
+from palate.train.processes import Processes
+from palate.watcher import Watcher
+
+__all__ = ["build_reference", "fill_reference"]
+
+
+def build_reference(
+    policy: Policy, options: ReferenceOptions, model: ModelOptions, layout: Layout, folder: Path | None
+) -> Reference | MovingReference:
+    """The reference a recipe asks for, around the policy as training starts.
+
+    That is the policy with its fresh adapter off; the policy as it stands where it starts from an adapter;
+    another model; or one that follows the policy. `folder` is where another model lies, for a name that
+    neither the Hub nor the file system knows.
+
+    Raises:
+        ModelError: the other model cannot be loaded, or has another tokenizer.
+    """
+    if options.sync_every is not None:
+        return MovingReference(policy, layout, sync_every=options.sync_every, mixup=options.sync_mixup)
+    if options.model is None:
+        return Reference(policy, layout, adapter_on=bool(policy.start_hash))
+    other = load_trained(options.model, model, folder=folder)
+    if other.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
+        raise ModelError(
+            "the reference has another tokenizer than the model",
+            where=f"reference.model = {options.model}",
+            why="log-probabilities of different tokens cannot be compared",
+            next="name a model of the same family",
+        )
+    return Reference(other, layout, adapter_on=True)
+
+
+def fill_reference(
+    reference: Reference | MovingReference,
+    plan: BatchPlan,
+    eval_examples: Sequence[Example],
+    cost: RowCost,
+    processes: Processes,
+    watcher: Watcher,
+) -> None:
+    """Compute every completion the run will meet, each once, the processes of a machine sharing the work.
+
+    The first step's rows come first and just as the policy will compute them, so that step 1 compares two
+    equal computations to the last bit. The rest is taken by prompt, where most is shared.
+    """
+    if isinstance(reference, MovingReference):
+        return
+    share = reference.layout == "tree"
+    first = share_of(plan.batch(0), processes.rank, processes.size)
+    rows = cut_into_rows([example.branches for example in first], cost, share=share)
+    batches = [row_branches([first[i] for i in row]) for row in rows]
+    distinct = {
+        branch.key: branch for example in (*plan.pool, *eval_examples) for branch in _branches(example)
+    }
+    singles = [(branch,) for branch in distinct.values()]
+    rest = cut_into_rows(singles, cost, share=share)[processes.local_rank :: processes.local_size]
+    batches += [[branch for i in row for branch in singles[i]] for row in rest]
+    watcher.begin("reference log-probabilities", len(batches))
+    try:
+        reference.fill(batches, on_batch=lambda done, total: watcher.advance(done))
+    finally:
+        watcher.end()
+    processes.wait()
+    computed, cached = processes.sum([reference.num_computed, reference.num_cached])
+    reference.num_computed, reference.num_cached = int(computed), int(cached)
+    reference.release_model()
+    watcher.note(f"reference: {int(computed)} completions computed, {int(cached)} found in the cache")
+
+
+def _branches(example: Example) -> tuple[Branch, ...]:
+    return (*example.branches, example.mismatched) if example.mismatched is not None else example.branches

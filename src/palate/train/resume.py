@@ -1,0 +1,120 @@
+"""All that a resumed run needs to go on as if it had never stopped, into a checkpoint and out of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from palate.engine.restoring import restore_weights
+from palate.errors import ArtifactError
+from palate.train.checkpoint import (
+    SavedState,
+    checkpoint_folder,
+    discard_newer,
+    load_state,
+    newest_whole,
+    prune_checkpoints,
+    save_checkpoint,
+    verify_checkpoint,
+    write_weights,
+)
+from palate.train.loop import Trainer
+from palate.train.optimizer import load_optimizer_tensors, optimizer_tensors
+from palate.train.random_state import RandomState
+
+__all__ = ["find_checkpoint", "save", "take_up"]
+
+
+def save(trainer: Trainer) -> None:
+    """Write a checkpoint of this moment, then let go of those that are no longer wanted."""
+    processes, progress = trainer.processes, trainer.progress
+    random = processes.gather(RandomState.now(trainer.source.policy.device))
+    if processes.is_main:
+        checkpoints = trainer.folder.checkpoints
+        save_checkpoint(
+            checkpoints,
+            progress.step,
+            partial(write_weights, trainer.source.policy),
+            _tensors(trainer, random),
+            _state(trainer, random),
+        )
+        best = () if progress.best_step is None else (progress.best_step,)
+        prune_checkpoints(checkpoints, trainer.options.keep_checkpoints, best)
+    processes.wait()
+
+
+def find_checkpoint(checkpoints: Path, note: Callable[[str], None]) -> Path | None:
+    """The newest checkpoint that is whole, and whose best one is; damaged ones are named and passed over."""
+    return newest_whole(checkpoints, note, also=partial(_best_is_whole, checkpoints))
+
+
+def take_up(trainer: Trainer, folder: Path) -> None:
+    """Go on from a checkpoint: weights, optimizer, generators, reference, and how far it had come.
+
+    Raises:
+        ArtifactError: the checkpoint is of another run.
+    """
+    saved = load_state(folder)
+    policy, processes = trainer.source.policy, trainer.processes
+    if saved.state["plan"] != trainer.plan.fingerprint:
+        raise ArtifactError(
+            "the training data has changed since this checkpoint was written",
+            where=str(folder),
+            next="bring the data back as it was, or name another output folder to train anew",
+        )
+    restore_weights(policy, folder)
+    load_optimizer_tensors(trainer.optimizer, _below(saved.tensors, "optimizer"))
+    if trainer.source.reference is not None:
+        trainer.source.reference.load_tensors(_below(saved.tensors, "reference"))
+    trainer.progress.take_up(saved.state["progress"])
+    if trainer.progress.max_row_tokens is not None:
+        trainer.row_cost = replace(trainer.row_cost, max_tokens=trainer.progress.max_row_tokens)
+    if processes.is_main:
+        discard_newer(trainer.folder.checkpoints, trainer.progress.step)
+        trainer.folder.truncate_metrics(trainer.progress.step, trainer.progress.last_evaluated)
+    if len(saved.state["random"]) == processes.size:
+        plain = saved.state["random"][processes.rank]
+        tensors = _below(saved.tensors, f"random.{processes.rank}")
+        RandomState(tensors, plain).restore(policy.device)
+    else:
+        trainer.watcher.note(
+            f"{folder.name} was written by {len(saved.state['random'])} processes, these are "
+            f"{processes.size}: dropout will fall elsewhere than it would have"
+        )
+
+
+def _tensors(trainer: Trainer, random: list[RandomState]) -> dict[str, Tensor]:
+    reference = trainer.source.reference
+    parts: dict[str, Mapping[str, Tensor]] = {
+        "optimizer": optimizer_tensors(trainer.optimizer),
+        "reference": reference.tensors() if reference is not None else {},
+    }
+    parts |= {f"random.{rank}": state.tensors for rank, state in enumerate(random)}
+    return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
+
+
+def _state(trainer: Trainer, random: list[RandomState]) -> dict[str, Any]:
+    return {
+        "progress": trainer.progress.as_dict(),
+        "plan": trainer.plan.fingerprint,
+        "random": [state.plain for state in random],
+    }
+
+
+def _below(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    start = f"{part}."
+    return {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}
+
+
+def _best_is_whole(checkpoints: Path, saved: SavedState) -> str | None:
+    """Why a run that goes on from here would miss its best checkpoint; None where it would not."""
+    best = saved.state["progress"]["best_step"]
+    if best is None or best == saved.step:
+        return None
+    problems = verify_checkpoint(checkpoint_folder(checkpoints, best))
+    return f"its best checkpoint, of step {best}: {problems[0]}" if problems else None
