@@ -21,8 +21,8 @@ HEADS = {
     "frozen": ("llama", LoraOptions(rank=4), {}),
     "trained": ("llama", None, {}),
     "lora on it": ("llama", LoraOptions(rank=4, target_modules=["q_proj", "lm_head"]), {}),
-    "soft cap, frozen": ("gemma2", LoraOptions(rank=4), {"final_logit_softcapping": 5.0}),
-    "soft cap, trained": ("gemma2", None, {"final_logit_softcapping": 5.0}),
+    "soft cap, frozen": ("gemma2", LoraOptions(rank=4), {"final_logit_softcapping": 8.0}),
+    "soft cap, trained": ("gemma2", None, {"final_logit_softcapping": 8.0}),
     "multiplied": ("cohere", LoraOptions(rank=4), {"logit_scale": 3.0}),
     "divided": ("granite", LoraOptions(rank=4), {"logits_scaling": 0.25}),
 }
