@@ -168,7 +168,7 @@ def _load_base(
     config = _load_config(found, options.base)
     tokenizer = load_tokenizer(found, options.base)
     if head == "scores":
-        reward_config(config)
+        reward_config(config, options.base)
     attention = _choose_attention(options.attention, config, device)
     dtype = _choose_dtype(options.dtype, config, device)
     _refuse_second_quantisation(options, config)

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from palate.errors import ModelError
+
 __all__ = ["SCORE_WEIGHT", "finish_reward_model", "reward_config"]
 
 SCORE_WEIGHT = "score.weight"
@@ -19,8 +21,28 @@ SCORE_WEIGHT = "score.weight"
 _USUAL_STD = 0.02
 
 
-def reward_config(config: Any) -> None:
-    """Make a checkpoint's config say that there is one label, a number."""
+def reward_config(config: Any, name: str) -> None:
+    """Make a checkpoint's config say that there is one label, a number.
+
+    Raises:
+        ModelError: the checkpoint classifies into several, or transformers has no such model of its family.
+    """
+    from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+
+    if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        raise ModelError(
+            "there is no reward model of this family",
+            where=f"model.base = {name}",
+            why=f"transformers has no sequence classification for {config.model_type}",
+            next="name a base of another family, such as llama, qwen2, qwen3, mistral or gemma2",
+        )
+    classifies = any("ForSequenceClassification" in kind for kind in config.architectures or ())
+    if classifies and config.num_labels != 1:
+        raise ModelError(
+            f"this model tells {config.num_labels} labels apart, and a reward model has one score",
+            where=f"model.base = {name}",
+            next="name a language model, or a reward model with one label",
+        )
     config.num_labels = 1
     config.problem_type = "regression"
 
