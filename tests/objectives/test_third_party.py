@@ -116,6 +116,25 @@ def test_it_is_listed_after_palates_own(told: dict[str, Any]) -> None:
     assert last["needs_reference"] is True
 
 
+def test_its_own_module_may_come_first(installed: Path) -> None:
+    """As in the package's own tests: it imports Palate, which must not import it back half-made."""
+    program = (
+        "from palate_hinge_squared import HingeSquared\n"
+        "from palate.recipe import Recipe, dump_recipe, parse_recipe\n"
+        "recipe = Recipe(output='x', objective=HingeSquared(target=3))\n"
+        "assert parse_recipe(dump_recipe(recipe)) == recipe\n"
+        "print(recipe.objective.target)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "3.0\n"), done.stderr
+
+
 def test_it_trains(
     installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
