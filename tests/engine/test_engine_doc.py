@@ -17,7 +17,7 @@ def test_its_code_runs_from_top_to_bottom(
     save_tiny(tmp_path / "my-model")
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 7
+    assert len(blocks) == 9
     exec(compile("\n".join(blocks), "docs/engine.md", "exec"), {})
     assert "tree layout agrees with the model's own forward pass" in capsys.readouterr().out
 

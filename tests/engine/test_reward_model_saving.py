@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification
 
 from palate.engine import Branch, Policy, branch_scores, load_policy, load_trained, prove_scores
+from palate.engine.restoring import restore_weights
 from palate.errors import ModelError
 from palate.recipe import ExistingAdapterOptions, LoraOptions, ModelOptions
 
@@ -156,7 +157,6 @@ def test_over_a_bf16_checkpoint(tmp_path: Path, adapter: LoraOptions | None) -> 
     assert policy.compute_dtype == torch.bfloat16
     assert prove_scores(moved(policy), BRANCHES).layout == "tree"
     folder = tmp_path / "trained"
-    folder.mkdir()
     policy.save_weights(folder)
     trained = load_trained(str(folder), ModelOptions(device="cpu"), head="scores")
     assert (scores(trained) - scores(policy)).abs().max() < 0.1
@@ -182,8 +182,6 @@ def test_language_models_and_reward_models_are_told_apart(llama: Path, tmp_path:
     with pytest.raises(ModelError, match="no score head"):
         load_trained(str(llama), here, head="scores")
     folders = {name: tmp_path / name for name in ("lm", "reward", "whole")}
-    for folder in folders.values():
-        folder.mkdir()
     load_policy(ModelOptions(base=str(llama), device="cpu")).save_weights(folders["lm"])
     load(llama).save_weights(folders["reward"])
     load(llama, adapter=None).save_weights(folders["whole"])
@@ -208,6 +206,17 @@ def test_an_adapter_is_trained_on_with_its_head(llama: Path, tmp_path: Path) -> 
     assert any("score" in n for n, p in again.model.named_parameters() if p.grad is not None)
 
 
+@pytest.mark.parametrize("adapter", [LORA, None], ids=["lora", "full"])
+def test_training_is_taken_up_where_it_was(llama: Path, tmp_path: Path, adapter: LoraOptions | None) -> None:
+    stopped = moved(load(llama, adapter=adapter))
+    stopped.save_weights(tmp_path)
+    resumed = load(llama, adapter=adapter)
+    assert not torch.equal(scores(resumed), scores(stopped))
+    restore_weights(resumed, tmp_path)
+    assert torch.equal(scores(resumed), scores(stopped))
+    assert len(resumed.trainable_parameters()) == len(stopped.trainable_parameters())
+
+
 def test_a_family_without_sequence_classification_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no reward model of this family") as caught:
         load(save_tiny(tmp_path, "granite"))
@@ -222,7 +231,6 @@ def test_an_lm_adapter_is_saved_as_before(llama: Path, tmp_path: Path) -> None:
     for adapter in (LORA, None):
         policy = moved(load_policy(options.model_copy(update={"adapter": adapter})))
         folder = tmp_path / ("full" if adapter is None else "lora")
-        folder.mkdir()
         policy.save_weights(folder)
         trained = load_trained(str(folder), ModelOptions(device="cpu"))
         with policy.evaluating(), trained.evaluating():

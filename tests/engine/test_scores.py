@@ -194,8 +194,9 @@ def test_what_a_model_is_not_it_says() -> None:
     branches = tiny_branches("pairs")
     with pytest.raises(ValueError, match="no score head"):
         branch_scores(language, branches)
-    with pytest.raises(ValueError, match="reward model"):
-        branch_logps(reward, branches, "own_logits")
+    for layout in (*LAYOUTS, "own_logits"):
+        with pytest.raises(ValueError, match="is a reward model"):
+            branch_logps(reward, branches, layout)
     with pytest.raises(ValueError, match="own_logits"):
         branch_scores(reward, branches, "own_logits")
     assert reward.is_reward_model and not language.is_reward_model

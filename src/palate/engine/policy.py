@@ -85,7 +85,11 @@ class Policy:
 
     @property
     def head(self) -> LanguageHead:
-        """The map from hidden states to log-probabilities, as it stands now (peft may have wrapped it)."""
+        """The map from hidden states to log-probabilities, as it stands now (peft may have wrapped it).
+
+        Raises:
+            ValueError: it is a reward model.
+        """
         return LanguageHead(self.causal_lm.get_output_embeddings(), self.text_config)
 
     @property
@@ -154,12 +158,15 @@ class Policy:
     def save_weights(self, folder: Path) -> None:
         """What was trained, as others load it: an adapter's folder, or a whole model with its tokenizer.
 
+        The folder is made where it is not there.
+
         A whole reward model is loaded by `AutoModelForSequenceClassification.from_pretrained(folder)`. An
         adapter's folder names its base and not how many labels it has, so it takes `num_labels=1` too.
 
         Raises:
             OSError, SafetensorError: it cannot be written.
         """
+        folder.mkdir(parents=True, exist_ok=True)
         if self.has_adapter:
             self._save_adapter(folder)
             return
