@@ -15,6 +15,7 @@ from torch import nn
 
 from palate.engine.adapter import add_lora, continue_adapter, find_adapter, first_line, load_adapter
 from palate.engine.cpu_attention import CPU_ATTENTION, register_cpu_attention
+from palate.engine.light_modules import lighten_modules
 from palate.engine.policy import Head, Policy
 from palate.engine.quantization import (
     quantization_config,
@@ -194,6 +195,7 @@ def _load_base(
         register_cpu_attention()
         model.set_attn_implementation(CPU_ATTENTION)
     _switch_off_dropout(model)
+    lighten_modules(model)
     is_local = folder is not None or Path(options.base).expanduser().is_dir()
     return Policy(
         model=model,

@@ -71,21 +71,19 @@ class _LoraUpdate(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, a: Tensor, b: Tensor, scaling: float, dtype: torch.dtype) -> Tensor:
-        a_cast, b_cast = a.to(dtype), (b * scaling).to(dtype)
-        inner = x.to(dtype) @ a_cast.T
-        ctx.save_for_backward(x, inner, a_cast, b_cast)
-        ctx.scaling = scaling
-        ctx.weight_dtypes = a.dtype, b.dtype
-        return inner @ b_cast.T
+        inner = x.to(dtype) @ a.to(dtype).T
+        # The weights as they are, which takes no memory: the casts of all layers together would.
+        ctx.save_for_backward(x, inner, a, b)
+        ctx.scaling, ctx.dtype = scaling, dtype
+        return inner @ (b * scaling).to(dtype).T
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
         x, inner, a, b = ctx.saved_tensors
-        grad_inner = grad @ b
-        grad_x = (grad_inner @ a).to(x.dtype) if ctx.needs_input_grad[0] else None
-        rows = x.reshape(-1, x.shape[-1]).to(a.dtype)
+        grad_inner = grad @ (b * ctx.scaling).to(ctx.dtype)
+        grad_x = (grad_inner @ a.to(ctx.dtype)).to(x.dtype) if ctx.needs_input_grad[0] else None
+        rows = x.reshape(-1, x.shape[-1]).to(ctx.dtype)
         grad_a = grad_inner.reshape(-1, grad_inner.shape[-1]).T @ rows
         grad_b = grad.reshape(-1, grad.shape[-1]).T @ inner.reshape(-1, inner.shape[-1])
-        a_dtype, b_dtype = ctx.weight_dtypes
-        return grad_x, grad_a.to(a_dtype), grad_b.to(b_dtype) * ctx.scaling, None, None
+        return grad_x, grad_a.to(a.dtype), grad_b.to(b.dtype) * ctx.scaling, None, None

@@ -24,9 +24,12 @@ __all__ = [
 ]
 
 
+# On import, which peft does too, it warns of an optional package for a kernel that is not used here.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
+
 def bitsandbytes() -> Any:
-    """The library, which has things to say on import that are of no concern to a caller."""
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    """The library, imported where it is used."""
     import bitsandbytes
 
     return bitsandbytes
