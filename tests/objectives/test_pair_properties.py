@@ -27,7 +27,7 @@ NOT_MONOTONE_IN_CHOSEN = {
     "nca",  # a target: ln 2 / beta
     "sppo_hard",  # a target
     "apo_down",  # lowers chosen
-    "discopop",  # has a dip in the middle
+    "discopop",  # has a bump in the middle
     "mpo",  # whatever its terms are
 }
 NOT_MONOTONE_IN_REJECTED = {"ipo", "exo", "sppo_hard", "discopop", "mpo"}
