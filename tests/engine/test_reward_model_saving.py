@@ -217,6 +217,17 @@ def test_training_is_taken_up_where_it_was(llama: Path, tmp_path: Path, adapter:
     assert len(resumed.trainable_parameters()) == len(stopped.trainable_parameters())
 
 
+def test_a_score_head_needs_no_naming(llama: Path) -> None:
+    with pytest.raises(ModelError, match="does not fit") as caught:
+        load(llama, adapter=LoraOptions(modules_to_save=["score"]))
+    assert "trained whole in any case" in caught.value.why
+    with pytest.raises(ModelError, match="does not fit") as caught:
+        load(llama, adapter=LoraOptions(modules_to_save=["lm_head"]))
+    assert "no module is called that" in caught.value.why
+    both = load(llama, adapter=LoraOptions(rank=2, modules_to_save=["embed_tokens"]))
+    assert sum(".modules_to_save." in name for name, _ in both.model.named_parameters()) == 2
+
+
 def test_a_family_without_sequence_classification_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no reward model of this family") as caught:
         load(save_tiny(tmp_path, "granite"))

@@ -103,6 +103,8 @@ def _refuse_idle_names(model: nn.Module, options: LoraOptions) -> None:
         if not any(re.match(rf"(.*\.)?({pattern})$", path) for path in adapted):
             raise ValueError(f'the pattern "{pattern}" has no effect: no module with an adapter matches it')
     for name in options.modules_to_save or ():
+        if name == "score" and type(model).__name__ == "PeftModelForSequenceClassification":
+            raise ValueError("modules_to_save names the score head, which is trained whole in any case")
         if not any(path.endswith(f"{name}.modules_to_save") for path in paths):
             raise ValueError(f'modules_to_save names "{name}", and no module is called that')
 
