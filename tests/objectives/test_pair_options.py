@@ -44,8 +44,15 @@ def recipe(objective: str) -> str:
         ("{type: mpo, beta: 0.1}", "not an option of mpo"),
         ("{type: mpo, terms: [{objective: {type: dpo}}]}", "at least 2 items"),
         ("{type: mpo, terms: [{objective: {type: dpo}}, {objective: {type: dpo}}]}", "add up their weights"),
-        ("{type: mpo, terms: [{objective: {type: mpo}}, {objective: {type: dpo}}]}", 'type = "mpo"'),
-        ("{type: mpo, terms: [{objective: {type: kto}}, {objective: {type: dpo}}]}", 'type = "kto"'),
+        (
+            "{type: mpo, terms: [{objective: {type: mpo}}, {objective: {type: dpo}}]}",
+            '"mpo": not an objective',
+        ),
+        (
+            "{type: mpo, terms: [{objective: {type: kto}}, {objective: {type: dpo}}]}",
+            '"kto": not an objective',
+        ),
+        ("{type: mpo, terms: [{objective: {type: simp}}, {objective: {type: ipo}}]}", 'Did you mean "simpo"'),
         ("{type: mpo, terms: [{weight: 0, objective: {type: sft}}, {objective: {type: dpo}}]}", "than 0"),
     ],
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
 
 from pydantic import Field, model_validator
 
+from palate.errors import did_you_mean
 from palate.recipe.objective.base import Objective
 from palate.recipe.section import Section
 
@@ -353,6 +354,8 @@ _TERMS: tuple[type[Objective], ...] = (
     SFT,
 )
 
+_TERM_NAMES: tuple[str, ...] = tuple(kind.model_fields["type"].default for kind in _TERMS)
+
 if TYPE_CHECKING:
     _TermOptions = Objective
 else:
@@ -366,6 +369,19 @@ class MPOTerm(Section):
     """What its loss is multiplied by."""
     objective: _TermOptions
     """Any objective on pairs but `mpo`, with its options."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _can_be_a_term(cls, values: Any) -> Any:
+        # Said here, because the names that are right here are fewer than those a recipe knows.
+        objective = values.get("objective") if isinstance(values, dict) else None
+        name = objective.get("type") if isinstance(objective, dict) else None
+        if name is not None and name not in _TERM_NAMES:
+            raise ValueError(
+                f'objective.type = "{name}": not an objective a mixture can have.'
+                f"{did_you_mean(str(name), _TERM_NAMES)} All of them: {', '.join(_TERM_NAMES)}"
+            )
+        return values
 
 
 # Data, not sections: so the default is shown and read as a recipe would write it.
