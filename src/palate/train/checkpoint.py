@@ -38,7 +38,6 @@ __all__ = [
     "newest_whole",
     "prune_checkpoints",
     "publish",
-    "publish_best",
     "require_space",
     "save_checkpoint",
     "verify_checkpoint",
@@ -211,11 +210,6 @@ def publish(folder: Path, target: Path) -> None:
         for name in durable.read_manifest(folder)["files"]:
             if name not in (_TENSORS, _STATE):
                 durable.copy_part(folder / name, unseen / name)
-
-
-def publish_best(checkpoints: Path, step: int, target: Path) -> None:
-    """`publish` for the checkpoint of a step."""
-    publish(checkpoint_folder(checkpoints, step), target)
 
 
 def checkpoint_bytes(folder: Path) -> int:
