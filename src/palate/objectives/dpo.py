@@ -30,12 +30,12 @@ def dpo_loss(logps: PairLogps, options: DPO) -> Tensor:
     *Labels that are wrong with probability* `label_smoothing` = e. `conservative` (Mitchell 2023, "A note on
     DPO with noisy preferences & relationship to IPO") is the cross-entropy with a label that is right with
     probability 1 - e; its minimum lies at the finite logit log((1 - e) / e). `robust` (Chowdhury et al. 2024,
-    arXiv:2403.00409, equation 12) has the clean pairs' loss as its expectation, and no minimum:
+    arXiv:2403.00409) has the clean pairs' loss as its expectation, and no minimum:
 
         conservative   (1 - e) * loss(logit) + e * loss(-logit)
         robust         ((1 - e) * loss(logit) - e * loss(-logit)) / (1 - 2e)
 
-    *Another distance to the reference* (`divergence`; Wang et al. 2023, arXiv:2309.16240, table 1). With
+    *Another distance to the reference* (`divergence`; Wang et al. 2023, arXiv:2309.16240). With
     u = pi/pi_ref, f'(u) takes the place of each log-ratio, constants having cancelled:
 
         reverse_kl     log u

@@ -16,7 +16,7 @@ def dpop_loss(logps: PairLogps, options: DPOP) -> Tensor:
     """DPO with a penalty on every nat by which the chosen side is less likely than under the reference.
 
     Pal et al. 2024, "Smaug: Fixing Failure Modes of Preference Optimisation with DPO-Positive",
-    arXiv:2402.13228, equation 3, whose lambda is `penalty` here:
+    arXiv:2402.13228, whose lambda is `penalty` here:
 
         loss = -log sigmoid(beta * (margin - penalty * max(0, log pi_ref(y_w)/pi(y_w))))
 

@@ -14,7 +14,7 @@ __all__ = ["hinge_loss"]
 def hinge_loss(logps: PairLogps, options: Hinge) -> Tensor:
     """max(0, 1 - beta * margin): pushes until the margin is 1 / beta, and then not at all.
 
-    Zhao et al. 2023, "SLiC-HF", arXiv:2305.10425, equation 1, with log-ratios to a reference in the place of
+    Zhao et al. 2023, "SLiC-HF", arXiv:2305.10425, with log-ratios to a reference in the place of
     log-probabilities, as Liu et al. 2023 (RSO, arXiv:2309.06657) have it:
 
         loss = max(0, 1 - beta * (log pi(y_w)/pi_ref(y_w) - log pi(y_l)/pi_ref(y_l)))

@@ -15,14 +15,14 @@ __all__ = ["rpo_loss"]
 def rpo_loss(logps: PairLogps, options: RPO) -> Tensor:
     """-log sigmoid(beta * margin) - nll_weight * log pi(y_w) / |y_w|.
 
-    Pang et al. 2024, "Iterative Reasoning Preference Optimization", arXiv:2404.19733, equation 1. It keeps
-    the chosen side likely, which DPO alone does not ask for. A pair's target margin is subtracted from the
+    Pang et al. 2024, "Iterative Reasoning Preference Optimization", arXiv:2404.19733. It keeps the
+    chosen side likely, which DPO alone does not ask for. A pair's target margin is subtracted from the
     logit, as for DPO.
 
-    Departures: the paper's alpha multiplies the DPO term and divides by prompt and completion; here
-    `nll_weight` multiplies the other term and only the completion's tokens count. trl, with `sigmoid` and
-    `sft` together, averages over all tokens of a batch: the same where completions are of one length. Here
-    every pair weighs the same, so that the result does not depend on which pairs meet in a batch.
+    Departures: the paper's alpha multiplies the DPO term, and so is 1 / `nll_weight` but for the scale of the
+    whole. trl, with `sigmoid` and `sft` together, averages over all tokens of a batch: the same where
+    completions are of one length. Here every pair weighs the same, so that the result does not depend on
+    which pairs meet in a batch.
 
     Args:
         logps: of B pairs, both sides, policy and reference.

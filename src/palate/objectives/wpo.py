@@ -19,7 +19,7 @@ def wpo_weights(logps: PairLogps) -> Tensor:
         w(y) = exp(mean_t(log pi(y_t) - log sum_v pi(v) ** 2))
         weight = min(1, w(y_w) * w(y_l))
 
-    Departures: the bound of 1 is that of the authors' code; trl 1.16 has none, so a pair that the policy is
+    Departures: none from trl before its version 1. trl 1.16 has no bound of 1, so a pair that the policy is
     surer of than of its own samples weighs more there.
 
     Args:
