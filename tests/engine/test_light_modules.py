@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from saved_tensors import bytes_saved
 from tiny_folder import save_tiny
-from tiny_models import ARCHITECTURES, tiny_config, tiny_model
+from tiny_models import ARCHITECTURES, awaken_adapter, tiny_config, tiny_model
 from torch import Tensor, nn
 from transformers.models.llama.modeling_llama import LlamaMLP, LlamaRMSNorm
 
 from palate.engine import load_policy
 from palate.engine.light_modules import _GatedMLP, _OffsetRMSNorm, _RMSNorm, lighten_modules
+from palate.engine.lora import lighten_lora
 from palate.recipe import ModelOptions
 
 IDS = torch.arange(3, 40).reshape(1, -1)
@@ -112,6 +114,48 @@ def test_what_is_kept_for_the_backward_pass() -> None:
     after = [bytes_saved(lambda m=module: m(x), module) for module in (norm, mlp)]
     assert before == [tokens * (4 * width + 4), tokens * 3 * 2 * inner]
     assert after == [tokens * (2 * width + 4), tokens * 2 * 2 * inner]
+
+
+def mlp_under_lora(light: bool, dropout: float = 0.0) -> tuple[nn.Module, Tensor]:
+    """A frozen bf16 MLP with fp32 LoRA of rank 4 on its three projections, and something for it to take."""
+    torch.manual_seed(0)
+    mlp = LlamaMLP(tiny_config("llama")).bfloat16().requires_grad_(False)
+    if light:
+        assert lighten_modules(mlp) == 1
+    how = LoraConfig(r=4, lora_dropout=dropout, target_modules=["gate_proj", "up_proj", "down_proj"])
+    adapted = get_peft_model(mlp, how).train()
+    awaken_adapter(adapted)
+    lighten_lora(adapted)
+    for parameter in adapted.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    return adapted, torch.randn(1, 50, 32, dtype=torch.bfloat16, requires_grad=True)
+
+
+def test_lora_on_the_product_does_not_keep_it() -> None:
+    """Only the input, the two sides, and LoRA's inner products: 32, 2 x 48 and 3 x 4 numbers a token."""
+    kept = {}
+    for light in (False, True):
+        adapted, x = mlp_under_lora(light)
+        kept[light] = bytes_saved(lambda: adapted(x), adapted)  # noqa: B023
+    assert kept[True] == 50 * 2 * (32 + 2 * 48 + 3 * 4)
+    assert kept[False] == kept[True] + 50 * 2 * (2 * 48)  # the activation and the product
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_lora_on_the_product_has_the_same_gradients(dropout: float) -> None:
+    found = []
+    for light in (False, True):
+        adapted, x = mlp_under_lora(light, dropout)
+        torch.manual_seed(1)
+        out = adapted(x)
+        wanted = [x, *(p for p in adapted.parameters() if p.requires_grad)]
+        grads = torch.autograd.grad((out.float() ** 2).sum(), wanted)
+        found.append([out, *grads])
+    assert len(found[0]) == 1 + 1 + 6
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+        assert one.abs().max() > 0
 
 
 # --- what is left alone -------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 transformers writes both as a few plain operations, and autograd keeps what each of them needs: of an RMS norm
 an fp32 copy of its half-precision input, of a gated MLP the activation beside the gate it came from. Here
-each is one function that keeps its inputs, and the forward numbers are the model's own to the last bit.
+each is one function that keeps its inputs, and the forward numbers are the model's own to the last bit. The
+product itself, which LoRA on the projection that follows would keep, is made again from the same two inputs.
 
 Nothing is replaced on its name alone: of each class one module is asked for random numbers both ways, and a
 class that does not give the same ones is left as it is.
@@ -11,11 +12,13 @@ class that does not give the same ones is left as it is.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from palate.engine.lora import remember_how_to_make
 
 __all__ = ["lighten_modules"]
 
@@ -45,9 +48,11 @@ def lighten_modules(model: nn.Module) -> int:
 
 def _candidates(module: Any) -> list[type]:
     kind: Any = type(module)
-    if all(hasattr(module, name) for name in ("gate_proj", "up_proj", "down_proj", "act_fn")):
+    # Its own parts: peft's wrappers answer for what they wrap.
+    own = {*module._modules, *module._parameters, *vars(module)}
+    if own >= {"gate_proj", "up_proj", "down_proj", "act_fn"}:
         return [_light_kind(_GatedMLP, kind)]
-    if kind.__name__.endswith("RMSNorm") and isinstance(getattr(module, "weight", None), nn.Parameter):
+    if kind.__name__.endswith("RMSNorm") and "weight" in own:
         return [_light_kind(_RMSNorm, kind), _light_kind(_OffsetRMSNorm, kind)]
     return []
 
@@ -61,7 +66,12 @@ class _GatedMLP:
     """down(act(gate(x)) * up(x)), as in SwiGLU (Shazeer 2020, arXiv:2002.05202) and its relatives."""
 
     def forward(self: Any, x: Tensor) -> Tensor:
-        return self.down_proj(_GatedProduct.apply(self.gate_proj(x), self.up_proj(x), self.act_fn))
+        gate, up = self.gate_proj(x), self.up_proj(x)
+        product = _GatedProduct.apply(gate, up, self.act_fn)
+        remember_how_to_make(
+            product, (gate, up), partial(_product, act=self.act_fn, context=_autocast_as_now(x))
+        )
+        return self.down_proj(product)
 
 
 class _RMSNorm:
@@ -86,20 +96,32 @@ class _GatedProduct(torch.autograd.Function):
     """act(gate) * up. Keeps gate and up; the activation is computed again."""
 
     @staticmethod
-    def forward(ctx: Any, gate: Tensor, up: Tensor, act: Callable[[Tensor], Tensor]) -> Tensor:
+    def forward(ctx: Any, gate: Tensor, up: Tensor, act: nn.Module) -> Tensor:
         ctx.save_for_backward(gate, up)
-        ctx.act = act
+        ctx.act, ctx.context = act, _autocast_as_now(gate)
         return act(gate) * up
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
         gate, up = ctx.saved_tensors
-        with torch.enable_grad():
+        with torch.enable_grad(), ctx.context():
             leaf = gate.detach().requires_grad_()
             activation = ctx.act(leaf)
         (grad_gate,) = torch.autograd.grad(activation, leaf, grad * up)
         return grad_gate, grad * activation.detach(), None
+
+
+def _product(gate: Tensor, up: Tensor, act: nn.Module, context: Callable[[], torch.autocast]) -> Tensor:
+    with context():
+        return act(gate) * up
+
+
+def _autocast_as_now(x: Tensor) -> Callable[[], torch.autocast]:
+    """What makes the present mixed precision again: backward passes run outside of it."""
+    device = x.device.type
+    enabled = torch.is_autocast_enabled(device)
+    return partial(torch.autocast, device, dtype=torch.get_autocast_dtype(device), enabled=enabled)
 
 
 class _RoundedNorm(torch.autograd.Function):

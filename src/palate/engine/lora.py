@@ -5,17 +5,22 @@ each of those copies until the backward pass: for query, key and value alone, th
 twice its size, and fp32 matrix products beside bf16 ones. Here the fp32 weights are cast instead (they are
 small), the input is kept as it is (query, key and value share it), and gradients reach the fp32 weights
 through one hand-written backward. The numbers are those of mixed precision; in an fp32 model they are peft's.
+
+Where the input is the product of a gated MLP, not even that is kept (`light_modules.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["lighten_lora"]
+__all__ = ["lighten_lora", "remember_how_to_make"]
+
+_RECIPE = "palate_made_from"
 
 # The kinds of peft layer whose forward is base(x) + s B A dropout(x). Those for embeddings, convolutions and
 # bare parameters are something else.
@@ -37,6 +42,14 @@ def lighten_lora(model: nn.Module) -> int:
     return sum(_is_plain(layer, name) for layer in layers for name in layer.lora_A)
 
 
+def remember_how_to_make(x: Tensor, parts: tuple[Tensor, ...], make: Callable[..., Tensor]) -> None:
+    """Let LoRA on `x` keep `parts` for the backward pass instead, and make `x = make(*parts)` again.
+
+    For an `x` that is cheaply made from what is kept in any case.
+    """
+    setattr(x, _RECIPE, (tuple(part.detach() for part in parts), make))
+
+
 class _LightForward:
     """Goes before a peft layer's own class, to which it leaves everything else."""
 
@@ -47,12 +60,14 @@ class _LightForward:
             return super().forward(x, *args, **kwargs)  # type: ignore[misc]
         (name,) = adapters
         result: Tensor = self.base_layer(x)
+        dropped = self.lora_dropout[name](x)  # x itself where there is no dropout
         update = _LoraUpdate.apply(
-            self.lora_dropout[name](x),
+            dropped,
             self.lora_A[name].weight,
             self.lora_B[name].weight,
             self.scaling[name],
             result.dtype,
+            getattr(dropped, _RECIPE, None),
         )
         return result + update
 
@@ -70,20 +85,24 @@ class _LoraUpdate(torch.autograd.Function):
     """s B A x, with x [..., in], A [rank, in], B [out, rank]."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, a: Tensor, b: Tensor, scaling: float, dtype: torch.dtype) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, a: Tensor, b: Tensor, scaling: float, dtype: torch.dtype, recipe: Any
+    ) -> Tensor:
         inner = x.to(dtype) @ a.to(dtype).T
         # The weights as they are, which takes no memory: the casts of all layers together would.
-        ctx.save_for_backward(x, inner, a, b)
+        parts, ctx.make = recipe or ((x,), None)
+        ctx.save_for_backward(inner, a, b, *parts)
         ctx.scaling, ctx.dtype = scaling, dtype
         return inner @ (b * scaling).to(dtype).T
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
-        x, inner, a, b = ctx.saved_tensors
+        inner, a, b, *parts = ctx.saved_tensors
+        x = ctx.make(*parts) if ctx.make is not None else parts[0]
         grad_inner = grad @ (b * ctx.scaling).to(ctx.dtype)
         grad_x = (grad_inner @ a.to(ctx.dtype)).to(x.dtype) if ctx.needs_input_grad[0] else None
         rows = x.reshape(-1, x.shape[-1]).to(ctx.dtype)
         grad_a = grad_inner.reshape(-1, grad_inner.shape[-1]).T @ rows
         grad_b = grad.reshape(-1, grad.shape[-1]).T @ inner.reshape(-1, inner.shape[-1])
-        return grad_x, grad_a.to(a.dtype), grad_b.to(b.dtype) * ctx.scaling, None, None
+        return grad_x, grad_a.to(a.dtype), grad_b.to(b.dtype) * ctx.scaling, None, None, None
