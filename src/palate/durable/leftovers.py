@@ -11,7 +11,7 @@ from pathlib import Path
 
 from palate.durable import system
 
-__all__ = ["clear_leftovers", "hidden", "remove_tree", "temporary_name"]
+__all__ = ["clear_leftovers", "hidden", "is_leftover", "remove_tree", "temporary_name"]
 
 # "tmp" may go once its writer is dead, "old" only where its successor stands.
 _HIDDEN_NAME = re.compile(r"\.(?P<name>.+)\.(?P<kind>tmp|old)-(?P<pid>\d+)-\d+")
@@ -37,6 +37,11 @@ def temporary_name(path: Path) -> Iterator[Path]:
         _in_use_here.discard(temporary)
 
 
+def is_leftover(path: Path) -> bool:
+    """Whether it has the name of what a writer has not finished."""
+    return _HIDDEN_NAME.fullmatch(path.name) is not None
+
+
 def _is_in_use(leftover: Path, pid: int) -> bool:
     if pid == os.getpid():  # in a container, an earlier life may well have had the same number
         return leftover in _in_use_here
@@ -59,10 +64,11 @@ def clear_leftovers(folder: Path, name: str | None) -> None:
         if match is None or name not in (None, match["name"]) or _is_in_use(leftover, int(match["pid"])):
             continue
         final = folder / match["name"]
-        if match["kind"] == "old" and not os.path.lexists(final):
-            system.replace(leftover, final)
-        else:
-            remove_tree(leftover)
+        with suppress(FileNotFoundError):  # another process clears up too
+            if match["kind"] == "old" and not os.path.lexists(final):
+                system.replace(leftover, final)
+            else:
+                remove_tree(leftover)
 
 
 def remove_tree(path: Path) -> None:

@@ -58,9 +58,10 @@ def couple(
     state.restore(device)
     by_rank = processes.gather([_moved(part, torch.device("cpu")) for part in mine])
     everyone = [_moved(part, device) for parts in by_rank for part in parts]
-    whole, leaves = _concatenated(everyone)
-    losses_B = objective(whole)
-    found = torch.autograd.grad(losses_B.sum(), list(leaves.values()), allow_unused=True)
+    with torch.enable_grad():  # an evaluation has it off, and asks for the losses alone
+        whole, leaves = _concatenated(everyone)
+        losses_B = objective(whole)
+        found = torch.autograd.grad(losses_B.sum(), list(leaves.values()), allow_unused=True)
     grads = {name: grad for name, grad in zip(leaves, found, strict=True) if grad is not None}
     start = sum(_size(part) for parts in by_rank[: processes.rank] for part in parts)
     objectives = []

@@ -30,7 +30,7 @@ def row_cost(policy: Policy, options: TrainOptions) -> RowCost:
     """
     config = policy.text_config
     weights = sum(parameter.numel() for parameter in policy.decoder.parameters())
-    embeddings = sum(parameter.numel() for parameter in policy.causal_lm.get_input_embeddings().parameters())
+    embeddings = sum(parameter.numel() for parameter in policy.base_model.get_input_embeddings().parameters())
     attention_per_pair = 2 * config.hidden_size * config.num_hidden_layers
     square = (weights - embeddings) / attention_per_pair / _DENSE_ATTENTION_SLOWDOWN
     if policy.attention == "flex_attention":

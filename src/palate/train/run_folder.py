@@ -147,7 +147,10 @@ class RunFolder:
     def _refuse_foreign(self) -> None:
         """Leave a folder alone that somebody else has put something into."""
         path = self.path
-        if not path.exists() or (path.is_dir() and {p.name for p in path.iterdir()} <= {_LOCK, _HOLDER}):
+        ours = (_LOCK, _HOLDER)  # and what was left by a process that was killed while it began
+        if not path.exists() or (
+            path.is_dir() and all(p.name in ours or durable.is_leftover(p) for p in path.iterdir())
+        ):
             return
         raise RecipeError(
             "this is not a run folder, and not empty",
