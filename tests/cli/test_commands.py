@@ -124,7 +124,7 @@ def test_a_terminal_without_unicode_is_no_obstacle(finished: tuple[Path, Done], 
     [
         (["train", "nowhere.yaml"], ["nowhere.yaml: no such recipe", "next:"]),
         (["run", "recipe.yaml", "train.epoch=1"], ["override train.epoch=1", 'Did you mean "epochs"?']),
-        (["run", "recipe.yaml", "objective.type=dop"], ["unknown objective", 'Did you mean "dpo"?']),
+        (["run", "recipe.yaml", "objective.type=dpoo"], ["unknown objective", 'Did you mean "dpo"?']),
         (["run", "recipe.yaml", "train.epochs"], ["is not an override"]),
         (["train"], ["recipe", "requires an argument"]),
         (["trian", "recipe.yaml"], ["trian"]),
@@ -163,7 +163,7 @@ def test_data_of_which_nothing_is_left(tmp_path: Path, base: Path) -> None:
     path = recipe_file(tmp_path, base)
     write_rows(tmp_path / "rows.jsonl", same)
     assert_error(
-        palate("train", path), 2, "no pair is left to train on", "3 x chosen and rejected are identical"
+        palate("train", path), 2, "nothing is left to train on", "3 x chosen and rejected are identical"
     )
 
 

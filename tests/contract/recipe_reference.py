@@ -54,6 +54,8 @@ def options(section: type[BaseModel] = Recipe, path: str = "") -> Iterator[str]:
     """Every option by its dotted path."""
     for name, field in section.model_fields.items():
         yield f"{path}{name}"
+        if path.startswith("objective.") and name == "objective":
+            continue  # a mixture's terms have the options of the objectives that they are
         for below in _sections_in(field.annotation):
             yield from options(below, f"{path}{name}.")
 
@@ -82,11 +84,15 @@ def _objectives() -> Iterator[str]:
     )
     for name, section in OBJECTIVES.items():
         yield from (f"### `objective.type: {name}`", "", " ".join((section.__doc__ or "").split()), "")
-        rows = [
-            _row(f"objective.{option}", field, is_section=False)
-            for option, field in section.model_fields.items()
-            if option != "type"
-        ]
+        rows = []
+        for option, field in section.model_fields.items():
+            if option != "type":
+                rows.append(_row(f"objective.{option}", field, is_section=False))
+            for below in _sections_in(field.annotation):
+                rows += [
+                    _row(f"objective.{option}.{inner}", inner_field, is_section=False)
+                    for inner, inner_field in below.model_fields.items()
+                ]
         yield from _table(rows) if rows else ("It has no options.", "")
 
 

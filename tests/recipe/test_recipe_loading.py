@@ -186,8 +186,8 @@ def test_a_recipe_cannot_be_changed() -> None:
         ),
         ("objective.bta=1", '"objective.bta": not an option of dpo. Did you mean "beta"?'),
         (
-            "objective.logps=mean",
-            '"objective.logps": not an option of dpo. It belongs to ipo. Known here: type, beta',
+            "objective.penalty=3",
+            '"objective.penalty": not an option of dpo. It belongs to dpop. Known here: type, beta',
         ),
         ("objective.rank=3", '"objective.rank": not an option of dpo. There is "model.adapter.rank".'),
         (

@@ -63,6 +63,8 @@ def sections_at(path: Sequence[str]) -> list[type[BaseModel]]:
         for section in sections:
             if section is Recipe and part == _OBJECTIVE:
                 below += OBJECTIVES.values()  # the annotation knows those that come with Palate
+            elif part.isdigit():
+                below.append(section)  # an item of a list, whose sections are those of the list
             elif part in section.model_fields:
                 below += _sections_in(section.model_fields[part].annotation)
         sections = below
@@ -76,6 +78,9 @@ def _written_path(item: Any) -> Path:
     for place, variants in _VARIANTS.items():
         if tuple(parts[: len(place)]) == place and len(parts) > len(place) and parts[len(place)] in variants:
             del parts[len(place)]
+    for i in range(len(parts) - 1, 1, -1):  # inside a mixture stand objectives too
+        if parts[i - 1] == _OBJECTIVE and parts[i] in OBJECTIVES:
+            del parts[i]
     return tuple(p for p in parts if p not in types and not p.startswith(("literal[", "list[")))
 
 
