@@ -14,8 +14,9 @@ ROOMS = {
         "records_as", "split_by_prompt", "write_records_jsonl",
     ],
     "palate.durable": [
-        "MANIFEST", "append_line", "copy_part", "ensure_folder", "flush_file", "new_folder", "read_manifest",
-        "remove_folder", "settle", "verify_folder", "write_bytes", "write_json", "write_part", "write_text",
+        "MANIFEST", "append_line", "copy_part", "ensure_folder", "flush_file", "is_leftover", "new_folder",
+        "read_manifest", "remove_folder", "settle", "verify_folder", "write_bytes", "write_json", "write_part",
+        "write_text",
     ],
     "palate.engine": [
         "Branch", "BranchLogps", "BranchScores", "Head", "Layout", "LayoutProof", "Policy", "Reference",
