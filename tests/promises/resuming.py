@@ -1,7 +1,7 @@
 """Small trainings in processes of their own that kill themselves at a given event; and what they left.
 
-An event is a row through the model, an optimizer step, or an operation on a file: whatever moment a kill falls
-on, it falls before one of them. The child is a fork, so it costs no imports.
+An event is a row through the model, an optimizer step, or an operation on a file: whatever moment a kill
+falls on, it falls before one of them. The child is a fork, so it costs no imports.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def noisy(patch: pytest.MonkeyPatch) -> None:
         return computed
 
     patch.setattr(Source, "compute", compute)
-    patch.setattr("palate.train.loop.time", _Clock())
+    patch.setattr("palate.train.loop.time", Clock())
 
 
 def worsening(patch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,7 @@ def worsening(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Progress, "after_evaluation", after_evaluation)
 
 
-class _Clock:
+class Clock:
     """A second passes whenever it is looked at, and more of them later on in a run than at its beginning."""
 
     now = 0.0

@@ -78,6 +78,10 @@ class Progress:
             return True
         return False
 
+    def forget_best(self) -> None:
+        """The best checkpoint is lost: the next evaluation is the best."""
+        self.best_step, self.best_value, self.best_figures = None, math.inf, {}
+
     def count(self, figures: Mapping[str, Any], num_examples: int, seconds: float) -> None:
         """Add a step to the totals."""
         self.seconds += seconds

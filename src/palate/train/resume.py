@@ -36,6 +36,7 @@ def save(trainer: Trainer) -> None:
     random = processes.gather(RandomState.now(trainer.source.policy.device))
     if processes.is_main:
         checkpoints = trainer.folder.checkpoints
+        trainer.folder.flush_log()  # a resumed run counts on every line up to its checkpoint
         save_checkpoint(
             checkpoints,
             progress.step,
@@ -49,8 +50,23 @@ def save(trainer: Trainer) -> None:
 
 
 def find_checkpoint(checkpoints: Path, note: Callable[[str], None]) -> Path | None:
-    """The newest checkpoint that is whole, and whose best one is; damaged ones are named and passed over."""
-    return newest_whole(checkpoints, note, also=partial(_best_is_whole, checkpoints))
+    """The newest checkpoint that is whole; None where none was written. Damaged ones are named.
+
+    One whose best is damaged is passed over too, unless there is no other.
+
+    Raises:
+        ArtifactError: there are some, and none is whole.
+    """
+    found = newest_whole(checkpoints, note, also=partial(_best_is_whole, checkpoints))
+    if found is None:
+        found = newest_whole(checkpoints, lambda text: None)
+    if found is None and any(checkpoints.glob("step-*")):
+        raise ArtifactError(
+            "every checkpoint here is damaged",
+            where=str(checkpoints),
+            next="remove that folder to train this run anew, or name another with output=...",
+        )
+    return found
 
 
 def take_up(trainer: Trainer, folder: Path) -> None:
@@ -72,6 +88,9 @@ def take_up(trainer: Trainer, folder: Path) -> None:
     if trainer.source.reference is not None:
         trainer.source.reference.load_tensors(_below(saved.tensors, "reference"))
     trainer.progress.take_up(saved.state["progress"])
+    if (lost := _best_is_whole(folder.parent, saved)) is not None:
+        trainer.watcher.note(f"{lost}; the best from here on is taken instead")
+        trainer.progress.forget_best()
     if trainer.progress.max_row_tokens is not None:
         trainer.row_cost = replace(trainer.row_cost, max_tokens=trainer.progress.max_row_tokens)
     if processes.is_main:

@@ -60,7 +60,13 @@ def train(
     processes = processes or join_processes(recipe.model.device)
     started = time.perf_counter()
     seed_everything(recipe.seed + processes.rank)
-    policy = load_policy(recipe.model, head=recipe.objective.reads, seed=recipe.seed, folder=base_folder)
+    policy = load_policy(
+        recipe.model,
+        head=recipe.objective.reads,
+        seed=recipe.seed,
+        folder=base_folder,
+        gradient_checkpointing=recipe.train.gradient_checkpointing,
+    )
     for note in policy.notes:
         watcher.note(note)
     renderer = Renderer(policy.tokenizer, recipe.data.template, policy.stop_ids())
