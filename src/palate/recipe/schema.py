@@ -26,6 +26,7 @@ __all__ = [
 Layout = Literal[
     "auto", "strings", "messages", "mixed", "transcript", "question", "stance", "labels", "ranking"
 ]
+Tracker = Literal["tensorboard", "wandb", "comet_ml", "mlflow", "trackio"]
 PositiveInt = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -223,6 +224,20 @@ class TrainOptions(Section):
     """Which evaluation figure decides the best step: the lowest loss, or the highest of the others."""
     early_stopping: EarlyStoppingOptions | None = None
     """Stop when `best_metric` no longer improves; `null` trains through."""
+    trackers: tuple[Tracker, ...] = ()
+    """Where the run can be watched beside metrics.jsonl; `pip install 'palate[trackers]'` brings them."""
+    tracker_project: Annotated[str, Field(pattern=r"^\w[\w .-]{0,99}$")] | None = None
+    """The project, or experiment, that trackers put the run into; `palate` where absent."""
+
+    @model_validator(mode="after")
+    def _trackers_have_effect(self) -> Self:
+        if len(set(self.trackers)) < len(self.trackers):
+            raise ValueError("trackers names one twice")
+        if self.tracker_project is not None and not set(self.trackers) - {"tensorboard"}:
+            raise ValueError(
+                "tracker_project has no effect: no tracker is named that sorts runs into projects"
+            )
+        return self
 
 
 class EarlyStoppingOptions(Section):
