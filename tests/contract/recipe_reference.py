@@ -65,10 +65,12 @@ def _section(section: type[BaseModel], path: str) -> Iterator[str]:
     rows = []
     for name, field in section.model_fields.items():
         sections = list(_sections_in(field.annotation))
-        if len(sections) == 1:
-            below.append((f"{path}{name}", sections[0]))
+        if name != "objective":  # those have a part of their own
+            below += [(f"{path}{name}", inner) for inner in sections]
         rows.append(_row(f"{path}{name}", field, is_section=bool(sections)))
-    title = f"## `{path.rstrip('.')}`" if path else "## The recipe"
+    variant = section.model_fields["type"].annotation if path == "model.adapter." else None
+    named = f"{path}type: {get_args(variant)[0]}" if variant else path.rstrip(".")
+    title = f"## `{named}`" if path else "## The recipe"
     yield from (title, "", " ".join((section.__doc__ or "").split()), "", *_table(rows))
     for name, inner in below:
         yield from _section(inner, f"{name}.")
