@@ -49,6 +49,8 @@ class Trainer:
     watcher: Watcher
     save: Callable[[Trainer], None]
     """Writes a checkpoint of this moment."""
+    on_line: Callable[[dict[str, Any]], None] = lambda line: None
+    """Is given every line of metrics.jsonl once it is written, in the main process."""
     processes: Processes = field(default_factory=Processes)
     progress: Progress = field(default_factory=Progress)
     interrupts: Interrupts = field(default_factory=Interrupts)
@@ -169,7 +171,7 @@ def evaluate(trainer: Trainer) -> bool:
     # Every line has the same keys; what an evaluation has not is null.
     line |= dict.fromkeys(("grad_norm", "learning_rate", "pairs_per_second"))
     if trainer.processes.is_main:
-        trainer.folder.log(line | {"peak_memory_bytes": peak_memory_bytes(trainer.source.policy.device)})
+        _log(trainer, line | {"peak_memory_bytes": peak_memory_bytes(trainer.source.policy.device)})
         if improved and margins:
             trainer.folder.write("evaluation/held_out.json", {"step": progress.step, "pairs": margins})
     return improved
@@ -285,11 +287,16 @@ def _log_step(trainer: Trainer, figures: dict[str, Any], num_examples: int, seco
         "peak_memory_bytes": peak_memory_bytes(trainer.source.policy.device),
     }
     if trainer.processes.is_main:
-        trainer.folder.log(line)
+        _log(trainer, line)
     accuracy = figures["rewards_accuracy"]
     said = f", accuracy {accuracy:.2f}" if accuracy is not None else ""
     detail = f"loss {figures['loss']:.4f}{said}, {num_examples / seconds:.1f} pairs/s"
     trainer.watcher.advance(progress.step, detail)
+
+
+def _log(trainer: Trainer, line: dict[str, Any]) -> None:
+    trainer.folder.log(line)
+    trainer.on_line(line)
 
 
 def _due(every: int | str, step: int, plan: BatchPlan) -> bool:

@@ -28,6 +28,7 @@ from palate.train.random_state import seed_everything
 from palate.train.references import build_reference, fill_reference
 from palate.train.resume import find_checkpoint, save, take_up
 from palate.train.run_folder import RunFolder
+from palate.train.trackers import Trackers, open_trackers, refuse_missing_trackers
 from palate.watcher import Watcher
 
 __all__ = ["train"]
@@ -58,6 +59,7 @@ def train(
     """
     watcher = watcher or Watcher()
     processes = processes or join_processes(recipe.model.device)
+    refuse_missing_trackers(recipe.train.trackers)
     started = time.perf_counter()
     seed_everything(recipe.seed + processes.rank)
     policy = load_policy(
@@ -87,6 +89,7 @@ def train(
     if reference is not None:
         fill_reference(reference, plan, eval_set.examples, cost, processes, watcher)
     reference_seconds = time.perf_counter() - filling
+    trackers = open_trackers(recipe, folder, watcher.note) if processes.is_main else Trackers()
     trainer = Trainer(
         source=Source(policy, reference, recipe.objective, proof.layout),
         objective=objective_for(recipe.objective),
@@ -97,6 +100,7 @@ def train(
         optimizer=build_optimizer(policy, recipe.train),
         folder=folder,
         watcher=watcher,
+        on_line=trackers.log,
         processes=processes,
         save=save,
     )

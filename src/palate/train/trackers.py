@@ -155,7 +155,7 @@ class Trackers:
             self._folder.write(_STATE_FILE, self._state)
             said = (str(error).splitlines() or [""])[0][:300]
             self._note(
-                f"{name} follows this run no longer ({type(error).__name__}: {said}); metrics.jsonl has all of it"
+                f"{name} no longer follows this run: {type(error).__name__}: {said}; metrics.jsonl has all of it"
             )
 
 
