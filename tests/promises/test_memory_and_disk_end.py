@@ -37,7 +37,7 @@ def recipe_of(folder: Path, base: Path, *overrides: str, name: str = "run") -> R
         folder,
         base,
         "train.batch_size=8",
-        "train.micro_batch_tokens=4000",
+        "train.micro_batch_tokens=3840",
         "compare=null",
         *overrides,
         name=name,
@@ -75,7 +75,7 @@ def test_rows_shrink_and_the_batch_does_not(
         tried = little_memory(patch, 60)
         summary = train_stage(recipe_of(tmp_path, base, said, name="little"), notes)
     assert max(tried) > 60, "it was tried, and did not fit"
-    assert summary["max_row_tokens"] < 4000
+    assert summary["max_row_tokens"] < 3840
     assert any("out of memory" in note for note in notes.notes)
     plenty, little = (metrics(tmp_path / name) for name in ("plenty", "little"))
     assert losses(little) == pytest.approx(losses(plenty), abs=1e-5)
@@ -156,7 +156,7 @@ def test_the_systems_own_refusal_is_understood(tmp_path: Path, base: Path) -> No
     command = [sys.executable, "-c", LIMITED, str(tmp_path / "recipe.yaml"), str(48 * 2**20)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert int(done.stdout) < 4000
+    assert int(done.stdout) < 3840
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint(

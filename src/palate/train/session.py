@@ -110,9 +110,13 @@ def train(
     if checkpoint is not None:
         take_up(trainer, checkpoint)
         watcher.note(f"resumed after step {trainer.progress.step} of {plan.num_steps}")
+    trackers.start(trainer.progress.step)
     watcher.begin("training", plan.num_steps)
     try:
         run_steps(trainer)
+    except BaseException:
+        trackers.finish()
+        raise
     finally:
         watcher.end()
         if reference is not None:
@@ -127,6 +131,7 @@ def train(
         best = checkpoint_folder(folder.checkpoints, summary["best_step"])
         publish(best, folder.adapter if policy.has_adapter else folder.model)
         folder.write("summary.json", summary)
+    trackers.finish(summary)
     processes.wait()
     return summary
 

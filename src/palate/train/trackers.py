@@ -190,8 +190,8 @@ def _build(name: str, project: str, folder: RunFolder, run_id: str | None, step:
     place = folder.path.resolve() / "trackers"
     given: dict[str, Any] = {}
     if name == "tensorboard":
-        # Steps from here on that an earlier session wrote are taken back.
-        given = {"logging_dir": place, "purge_step": step + 1 if step else None}
+        # Steps from here on that an earlier session wrote, or an earlier attempt, are taken back.
+        given = {"logging_dir": place, "purge_step": step + 1}
         project = "tensorboard"
     elif name == "wandb":
         from wandb import Settings
