@@ -12,14 +12,15 @@ import os
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from palate.errors import RecipeError
+from palate.errors import ArtifactError, RecipeError
 from palate.recipe import Recipe, dump_recipe
 from palate.train.run_folder import RunFolder
 
@@ -112,14 +113,14 @@ class Trackers:
             told = _newest_steps(kept)
         if "told" in state:  # it failed before its session ended
             told = {split: min(told.get(split, 0), until) for split, until in state.pop("told").items()}
-        self._folder.write(_STATE_FILE, self._state)  # before anyone else knows of it
+        self._remember()  # before anyone else knows of it
         tracker = None
         with self._letting_go_if_it_fails(name, told):
             tracker = _build(name, self._project, self._folder, state["id"], step)
             tracker.start()
             if name == "mlflow":
                 state["id"] = tracker.tracker.info.run_id
-                self._folder.write(_STATE_FILE, self._state)
+                self._remember()
             if not resumed:
                 tracker.store_init_configuration(self._config)
             self._followed[name] = _Followed(tracker, dict(told))
@@ -151,12 +152,15 @@ class Trackers:
             followed = self._followed.pop(name, None)
             told = followed.told if followed is not None else told or {}
             self._state[name]["told"] = {split: told.get(split, 0) for split in ("train", "eval")}
-            assert self._folder is not None
+            self._remember()
+            said = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:300]}"
+            self._note(f"{name} no longer follows this run, metrics.jsonl has all of it: {said}")
+
+    def _remember(self) -> None:
+        """For the next session. Where it cannot be written, that one begins anew in the trackers."""
+        assert self._folder is not None
+        with suppress(ArtifactError):
             self._folder.write(_STATE_FILE, self._state)
-            said = (str(error).splitlines() or [""])[0][:300]
-            self._note(
-                f"{name} no longer follows this run: {type(error).__name__}: {said}; metrics.jsonl has all of it"
-            )
 
 
 @dataclass(slots=True)
@@ -203,6 +207,7 @@ def _build(name: str, project: str, folder: RunFolder, run_id: str | None, step:
             "dir": os.environ.get("WANDB_DIR", place),
             "settings": Settings(
                 console="off",
+                quiet=True,
                 disable_git=True,
                 disable_code=True,
                 disable_job_creation=True,
@@ -226,9 +231,11 @@ def _build(name: str, project: str, folder: RunFolder, run_id: str | None, step:
     return LOGGER_TYPE_TO_CLASS[name](project, **given)
 
 
-def _comet(title: str, place: Any) -> Any:
+def _comet(title: str, place: Path) -> Any:
     from comet_ml import ExperimentConfig
 
+    offline = Path(os.environ.get("COMET_OFFLINE_DIRECTORY", place / "comet_ml"))
+    offline.mkdir(parents=True, exist_ok=True)
     return ExperimentConfig(
         name=title,
         log_code=False,
@@ -242,7 +249,7 @@ def _comet(title: str, place: Any) -> Any:
         auto_param_logging=False,
         auto_metric_logging=False,
         auto_log_co2=False,
-        offline_directory=os.environ.get("COMET_OFFLINE_DIRECTORY", str(place / "comet_ml")),
+        offline_directory=str(offline),
     )
 
 
