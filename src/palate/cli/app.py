@@ -15,7 +15,7 @@ from rich.text import Text
 from palate import __version__
 from palate.cli.console import ConsoleWatcher, error_console, print_json
 from palate.cli.data import data_app
-from palate.cli.launch import is_main_process, launch_processes
+from palate.cli.launch import is_main_process, launch_processes, settle_into_launch
 from palate.cli.objectives import objectives
 from palate.errors import PalateError
 from palate.watcher import Watcher
@@ -237,16 +237,29 @@ def main(tokens: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character still shows the rest
+    settle_into_launch()
     try:
         app(tokens, error_console=error_console())
     except PalateError as error:
-        error_console().print(str(error), style="red", markup=False)
+        if _is_ours_to_say(error):
+            error_console().print(str(error), style="red", markup=False)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        error_console().print("stopped; finished stages are kept, and the same command again does the rest")
+        if is_main_process():
+            said = "stopped; finished stages are kept, and the same command again does the rest"
+            error_console().print(said)
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
+
+
+def _is_ours_to_say(error: PalateError) -> bool:
+    """Several processes meet the same error, and a person should read it once."""
+    if "WORLD_SIZE" not in os.environ:
+        return True
+    from palate.train.processes import is_first_to_say
+
+    return is_first_to_say(error)
 
 
 def _watcher() -> Watcher:

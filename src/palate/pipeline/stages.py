@@ -89,7 +89,8 @@ def train_stage(
         eval_records = _read(held_out, recipe.data.system) if held_out is not None else None
         watcher.note(_account_of(train_records))
         base = base_folder(recipe, watcher)
-        return train(recipe, train_records, eval_records, folder, watcher, base, processes)
+        with processes.noticing_loss():
+            return train(recipe, train_records, eval_records, folder, watcher, base, processes)
 
 
 def compare_stage(recipe: Recipe, options: CompareOptions, watcher: Watcher | None = None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -196,10 +197,11 @@ def _evaluate_and_save_if_due(trainer: Trainer) -> None:
 
 def _stop_if_asked(trainer: Trainer) -> None:
     """Save and stop, where a signal asked for it; several processes agree on it between two steps."""
-    received = trainer.interrupts.received
-    (asked,) = trainer.processes.sum([float(received is not None)])
-    if not asked:
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    counts = trainer.processes.sum([float(trainer.interrupts.received == number) for number in numbers])
+    if not any(counts):
         return
+    trainer.interrupts.received = next(number for number, n in zip(numbers, counts, strict=True) if n)
     if trainer.progress.step > 0:
         trainer.save(trainer)
     raise trainer.interrupts.error(trainer.folder.path, trainer.progress.step, trainer.plan.num_steps)
