@@ -22,6 +22,15 @@ from tiny_run import losses, rows, run, tiny_recipe, write_rows
         ("dpo", "padded", "{rank: 4, alpha: 8}"),
         ("sft", "tree", "{rank: 4, alpha: 8}"),
         ("sft", "tree", "null"),
+        ("kto", "tree", "{rank: 4, alpha: 8}"),
+        ("bco", "tree", "{rank: 4, alpha: 8}"),
+        ("bco_pair", "tree", "{rank: 4, alpha: 8}"),
+        ("aot", "tree", "{rank: 4, alpha: 8}"),
+        ("aot_unpaired", "padded", "{rank: 4, alpha: 8}"),
+        ("dpo, weighting: wpo", "tree", "{rank: 4, alpha: 8}"),
+        ("dpo, ld_alpha: 0.5", "tree", "{rank: 4, alpha: 8}"),
+        ("mpo", "tree", "{rank: 4, alpha: 8}"),
+        ("plackett_luce", "tree", "{rank: 4, alpha: 8}"),
     ],
 )
 def test_micro_batches_add_up(
