@@ -33,7 +33,7 @@ def test_it_learns(tmp_path: Path, base: Path, name: str) -> None:
     assert len(found) == summary["num_steps"] == 20
     assert np.isfinite(found).all()
     if name in ("sft", "discopop"):
-        # sft never looks at the other side; discopop, which is not convex, falls at 0 towards a small negative
+        # sft never looks at the other side; discopop, not convex, falls at 0 towards a small negative
         # margin (Lu et al. 2024, arXiv:2406.08414, section 6): what both promise is a smaller loss.
         assert found[-1] < found[0]
         return

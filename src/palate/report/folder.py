@@ -144,7 +144,11 @@ class EvalFigures(_Piece):
 
 class RunSummary(_Piece):
     status: str | None = None
+    data: str = "pairs"
+    needs_reference: bool = True
+    stopped_early: bool = False
     num_pairs_train: int | None = None
+    num_pairs_seen: int | None = None
     num_pairs_eval: int | None = None
     num_rows_set_aside: int | None = None
     num_steps: int | None = None

@@ -19,7 +19,17 @@ from palate.report.folder import (
     RunSummary,
     Sample,
 )
-from palate.report.wording import bytes_, duration, flat, number, percent, plural, visible, whole
+from palate.report.wording import (
+    EXAMPLE_NOUNS,
+    bytes_,
+    duration,
+    flat,
+    number,
+    percent,
+    plural,
+    visible,
+    whole,
+)
 
 __all__ = [
     "AnswerPair",
@@ -81,7 +91,8 @@ def _held_out_tile(run: Run) -> Fact | None:
         return Fact("Held-out reward accuracy", percent(share), note, held_out.interval_95, share)
     if run.summary is None or run.summary.eval is None or run.summary.eval.reward_accuracy is None:
         return None
-    pairs = "" if run.summary.num_pairs_eval is None else plural(run.summary.num_pairs_eval, "pair")
+    noun, count = EXAMPLE_NOUNS.get(run.summary.data, "example"), run.summary.num_pairs_eval
+    pairs = "" if count is None else plural(count, noun)
     return Fact("Held-out reward accuracy", percent(run.summary.eval.reward_accuracy), pairs)
 
 
@@ -112,7 +123,9 @@ def _training_tiles(summary: RunSummary | None) -> list[Fact]:
     if summary.num_pairs_train is not None:
         steps = "" if summary.num_steps is None else f"in {plural(summary.num_steps, 'step')}"
         time = "" if summary.train_seconds is None else f", {duration(summary.train_seconds)}"
-        found.append(Fact("Pairs trained on", whole(summary.num_pairs_train), f"{steps}{time}".strip(", ")))
+        seen = summary.num_pairs_train if summary.num_pairs_seen is None else summary.num_pairs_seen
+        noun = EXAMPLE_NOUNS.get(summary.data, "example").capitalize() + "s"
+        found.append(Fact(f"{noun} trained on", whole(seen), f"{steps}{time}".strip(", ")))
     return found
 
 
@@ -238,10 +251,16 @@ def speed(run: Run) -> list[Fact]:
             number(summary.tree_check_max_abs_difference, 2),
             "largest difference of log-probabilities on the first batch",
         ),
-        Fact(
-            "Reference log-probabilities",
-            whole(computed),
-            f"completions computed, {whole(cached)} from the cache",
+        *(
+            [
+                Fact(
+                    "Reference log-probabilities",
+                    whole(computed),
+                    f"completions computed, {whole(cached)} from the cache",
+                )
+            ]
+            if summary.needs_reference
+            else []
         ),
     ]
     return [fact for fact in facts if not fact.value.startswith("–")]

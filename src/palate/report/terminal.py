@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any
 from palate.report.claim import claim_of_comparison
 from palate.report.folder import Comparison, ModelAnswer, RunSummary, Sample, parse
 from palate.report.sections import answer_figures
-from palate.report.wording import bytes_, duration, number, percent, plural, signed, visible, whole
+from palate.report.wording import (
+    EXAMPLE_NOUNS,
+    bytes_,
+    duration,
+    number,
+    percent,
+    plural,
+    signed,
+    visible,
+    whole,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -93,7 +103,7 @@ def _training(summary: RunSummary) -> str:
     steps, seconds, best = summary.num_steps, summary.train_seconds, summary.best_step
     return _joined(
         (summary.status, visible(summary.status or "")),
-        (steps, plural(steps or 0, "step")),
+        (steps, plural(steps or 0, "step") + (" (stopped early)" if summary.stopped_early else "")),
         (seconds, duration(seconds)),
         (best, f"best step {best}"),
     )
@@ -101,8 +111,13 @@ def _training(summary: RunSummary) -> str:
 
 def _data(summary: RunSummary) -> str:
     train, held_out, aside = summary.num_pairs_train, summary.num_pairs_eval, summary.num_rows_set_aside
+    noun, seen = EXAMPLE_NOUNS.get(summary.data, "example"), summary.num_pairs_seen
+    partly = seen is not None and train is not None and seen < train
     return _joined(
-        (train, f"{plural(train or 0, 'pair')} trained on"),
+        (
+            train,
+            f"{plural(train or 0, noun)} {f'to train on, {whole(seen)} seen' if partly else 'trained on'}",
+        ),
         (held_out, f"{whole(held_out)} held out"),
         (aside, f"{plural(aside or 0, 'row')} set aside"),
     )
@@ -136,6 +151,8 @@ def _speed(summary: RunSummary) -> str:
 
 
 def _reference(summary: RunSummary) -> str:
+    if not summary.needs_reference:
+        return ""
     computed, cached = summary.num_reference_completions_computed, summary.num_reference_completions_cached
     return _joined(
         (computed, f"{plural(computed or 0, 'completion')} computed"),

@@ -82,6 +82,10 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {left} min" if hours else f"{minutes} min {rest} s"
 
 
+EXAMPLE_NOUNS = {"pairs": "pair", "labels": "labelled answer", "rankings": "ranking"}
+"""What one example is called, by the kind of data a run learnt from."""
+
+
 def plural(count: int, one: str, many: str = "") -> str:
     """`1 prompt`, `1,200 prompts`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"

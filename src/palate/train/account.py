@@ -123,7 +123,10 @@ def summarise(
     return {
         "status": "done",
         "objective": trainer.asked.type,
+        "data": trainer.asked.data,
+        "needs_reference": trainer.asked.needs_reference,
         "num_pairs_train": len(train_set),
+        "num_pairs_seen": min(progress.num_examples, len(trainer.plan.pool)),
         "num_pairs_eval": len(eval_set),
         "num_rows_set_aside": set_aside,
         "num_steps": progress.step,
