@@ -1,4 +1,4 @@
-"""What trackers have kept, read back from their own files: `{(name, step): [values in order]}` and the config."""
+"""What trackers have kept, read back from their own files: `{(name, step): [values]}`, and the config."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read_tensorboard(folder: Path) -> tuple[Kept, dict[str, Any]]:
 
 
 def read_wandb(folder: Path) -> tuple[Kept, dict[str, Any]]:
-    """Offline, each session leaves a file of its own under the same run; a step told again replaces the old."""
+    """Offline, each session leaves a file under the same run's id; a step told again replaces the old."""
     from wandb.proto import wandb_internal_pb2
 
     newest: dict[tuple[str, int], float] = {}
@@ -84,7 +84,8 @@ def read_comet_ml(folder: Path) -> tuple[Kept, dict[str, Any]]:
             message = json.loads(line)["payload"]
             if metric := message.get("metric"):
                 kept[metric["metricName"], metric["step"]].append(float(metric["metricValue"]))
-            if param := message.get("param"):
+            param = message.get("param")
+            if param and param["paramName"] != "curr_step":  # comet's own
                 assert param["paramName"] not in config
                 config[param["paramName"]] = param["paramValue"]
     return kept, config

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from palate.engine.sharding import whole
 from palate.errors import TrainingError
 from palate.recipe import ObjectiveOptions, TrainOptions
 from palate.train.batches import BatchPlan, RowCost, cut_into_rows, share_of
@@ -217,7 +218,9 @@ def _finish_gradients(trainer: Trainer, learning_rate: float) -> float:
     if progress.loss_scale != 1.0:
         torch._foreach_div_([p.grad for p in parameters if p.grad is not None], progress.loss_scale)
     limit = trainer.options.max_grad_norm
-    norm = float(torch.nn.utils.clip_grad_norm_(parameters, limit if limit is not None else math.inf))
+    total = whole(torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
+    torch.nn.utils.clip_grads_with_norm_(parameters, limit if limit is not None else math.inf, total)
+    norm = float(total)
     if not math.isfinite(norm) and progress.loss_scale > 1.0:
         # float16 holds no more than 65504: the same step again, scaled less. No batch is skipped.
         progress.loss_scale /= 2
@@ -229,7 +232,9 @@ def _shorten_rows(trainer: Trainer, batch: Sequence[Example], reason: str) -> No
     now = trainer.row_cost.max_tokens
     longest = max(sum(len(branch) for branch in example.branches) for example in batch)
     # Processes that wait for each other within a step cannot start it anew one by one.
-    waited_for = trainer.processes.size > 1 and (trainer.asked.needs_kl or trainer.asked.couples_batch)
+    together = trainer.asked.needs_kl or trainer.asked.couples_batch
+    together = together or trainer.source.policy.sharding is not None
+    waited_for = trainer.processes.size > 1 and together
     if now <= longest // 2 or waited_for:
         raise TrainingError(
             f"out of memory at step {trainer.progress.step + 1}, with rows of {now} tokens",

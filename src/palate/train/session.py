@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from palate.data import RecordSet, records_as, split_by_prompt
 from palate.engine import LayoutProof, Policy, Reference, Renderer, load_policy, prove_layout, prove_scores
 from palate.engine.reference import MovingReference
+from palate.engine.sharding import shard
 from palate.errors import DataError, RecipeError
 from palate.objectives import objective_for
 from palate.recipe import Recipe
@@ -71,6 +73,8 @@ def train(
     )
     for note in policy.notes:
         watcher.note(note)
+    if recipe.parallel == "fsdp2":
+        _divide(policy, processes)
     renderer = Renderer(policy.tokenizer, recipe.data.template, policy.stop_ids())
     train_set, eval_set = _encode(recipe, train_records, eval_records, renderer)
     checkpoint = None
@@ -134,6 +138,19 @@ def train(
     trackers.finish(summary)
     processes.wait()
     return summary
+
+
+def _divide(policy: Policy, processes: Processes) -> None:
+    """Give each process a part of the model, and let those without rows serve the passes of the others."""
+    if processes.size == 1:
+        raise RecipeError(
+            "one process alone has no one to divide the model with",
+            where="parallel = fsdp2",
+            next="start several, with --num-processes or torchrun, or set parallel=ddp",
+        )
+    shard(policy, processes.announce_forward)
+    if policy.sharding is not None:
+        processes.serve_with(partial(policy.sharding.idle, policy))
 
 
 def _encode(

@@ -121,7 +121,8 @@ class Trackers:
             if name == "mlflow":
                 state["id"] = tracker.tracker.info.run_id
                 self._remember()
-            if not resumed:
+            # trackio keeps only what the newest session says; mlflow refuses to be told otherwise.
+            if not resumed or name == "trackio":
                 tracker.store_init_configuration(self._config)
             self._followed[name] = _Followed(tracker, dict(told))
         for line in kept:
@@ -232,6 +233,9 @@ def _build(name: str, project: str, folder: RunFolder, run_id: str | None, step:
 
 
 def _comet(title: str, place: Path) -> Any:
+    # Read when it is first imported. It would patch itself into mlflow and tensorboard, and tell itself again
+    # what they are told.
+    os.environ.setdefault("COMET_DISABLE_AUTO_LOGGING", "1")
     from comet_ml import ExperimentConfig
 
     offline = Path(os.environ.get("COMET_OFFLINE_DIRECTORY", place / "comet_ml"))
