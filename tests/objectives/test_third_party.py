@@ -16,7 +16,8 @@ import pytest
 
 from palate.cli import main
 from palate.errors import RecipeError
-from palate.recipe import OBJECTIVES, dump_recipe, parse_recipe
+from palate.objectives import objective_for
+from palate.recipe import DPO, OBJECTIVES, dump_recipe, parse_recipe
 from palate.recipe.objective import registry
 
 PACKAGE = Path(__file__).parents[1] / "fixtures" / "palate_hinge_squared"
@@ -318,3 +319,11 @@ def test_metadata_may_depend_on_the_options(offer: Offer) -> None:
     kind = OBJECTIVES["depends"]
     assert kind(strength=1).needs_reference is True
     assert kind(strength=1, flavour="sweet").needs_reference is False
+
+
+def test_a_loss_that_cannot_be_imported_is_told_as_such() -> None:
+    class Nowhere(DPO):
+        loss = "palate.objectives.nowhere:loss"
+
+    with pytest.raises(RecipeError, match="the loss of objective dpo cannot be imported"):
+        objective_for(Nowhere())

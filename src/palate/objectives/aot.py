@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from palate.objectives.contract import PairLogps, _present
+from palate.objectives.contract import PairLogps, present
 from palate.recipe.objective import AOT, AOTUnpaired
 
 __all__ = ["aot_loss", "aot_unpaired_loss"]
@@ -33,10 +33,10 @@ def aot_loss(logps: PairLogps, options: AOT) -> Tensor:
     Returns:
         [B] losses in nats.
     """
-    reference = _present(logps.reference_chosen, "reference_chosen") - _present(
+    reference = present(logps.reference_chosen, "reference_chosen") - present(
         logps.reference_rejected, "reference_rejected"
     )
-    deltas = _above_equal_quantile(logps.chosen - _present(logps.rejected, "rejected"), reference)
+    deltas = _above_equal_quantile(logps.chosen - present(logps.rejected, "rejected"), reference)
     return _smoothed(options.beta * deltas, options.label_smoothing)
 
 

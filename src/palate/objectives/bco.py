@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from palate.objectives.contract import LabelLogps
+from palate.objectives.contract import LabelLogps, present
 from palate.recipe.objective import BCO
 
 __all__ = ["bco_loss"]
@@ -36,7 +36,5 @@ def bco_loss(logps: LabelLogps, options: BCO) -> Tensor:
     Returns:
         [B] losses in nats, ln 2 each where policy and reference agree and the shift is 0.
     """
-    if logps.reward_shift is None:
-        raise ValueError("reward_shift is None and is being read: the objective's metadata is wrong")
-    logits = options.beta * logps.log_ratio - logps.reward_shift
+    logits = options.beta * logps.log_ratio - present(logps.reward_shift, "reward_shift")
     return -logsigmoid(torch.where(logps.desirable, logits, -logits))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from palate.objectives.contract import PairLogps, _present
+from palate.objectives.contract import PairLogps, present
 from palate.recipe.objective import BCOPair
 
 __all__ = ["bco_pair_loss"]
@@ -31,6 +31,6 @@ def bco_pair_loss(logps: PairLogps, options: BCOPair) -> Tensor:
     Returns:
         [B] losses in nats, 2 ln 2 each where policy and reference agree and the shift is 0.
     """
-    shift = _present(logps.reward_shift, "reward_shift")
+    shift = present(logps.reward_shift, "reward_shift")
     chosen, rejected = options.beta * logps.log_ratio_chosen, options.beta * logps.log_ratio_rejected
     return -logsigmoid(chosen - shift) - logsigmoid(shift - rejected)

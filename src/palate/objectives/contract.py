@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-__all__ = ["LabelLogps", "PairLogps", "PairScores", "RankingLogps", "implicit_rewards"]
+__all__ = ["LabelLogps", "PairLogps", "PairScores", "RankingLogps", "implicit_rewards", "present"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +71,12 @@ class PairLogps:
     @property
     def log_ratio_chosen(self) -> Tensor:
         """[B] log pi(chosen) - log pi_ref(chosen)."""
-        return self.chosen - _present(self.reference_chosen, "reference_chosen")
+        return self.chosen - present(self.reference_chosen, "reference_chosen")
 
     @property
     def log_ratio_rejected(self) -> Tensor:
         """[B] log pi(rejected) - log pi_ref(rejected)."""
-        return _present(self.rejected, "rejected") - _present(self.reference_rejected, "reference_rejected")
+        return present(self.rejected, "rejected") - present(self.reference_rejected, "reference_rejected")
 
     @property
     def margin(self) -> Tensor:
@@ -88,7 +88,7 @@ class PairLogps:
         """[B] the same of log-ratios per token: each side is divided by its own length."""
         # A completion without scored tokens sums to zero; dividing by one keeps it zero instead of NaN.
         chosen = self.log_ratio_chosen / self.chosen_lengths.clamp(min=1)
-        rejected_lengths = _present(self.rejected_lengths, "rejected_lengths")
+        rejected_lengths = present(self.rejected_lengths, "rejected_lengths")
         return chosen - self.log_ratio_rejected / rejected_lengths.clamp(min=1)
 
 
@@ -125,7 +125,7 @@ class LabelLogps:
     @property
     def log_ratio(self) -> Tensor:
         """[B] log pi - log pi_ref."""
-        return self.logps - _present(self.reference, "reference")
+        return self.logps - present(self.reference, "reference")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +144,7 @@ class RankingLogps:
     @property
     def log_ratio(self) -> Tensor:
         """[B, K] log pi - log pi_ref, 0 where absent."""
-        return self.logps - _present(self.reference, "reference")
+        return self.logps - present(self.reference, "reference")
 
 
 def implicit_rewards(logps: PairLogps, scale: float) -> tuple[Tensor, Tensor | None]:
@@ -170,7 +170,8 @@ def implicit_rewards(logps: PairLogps, scale: float) -> tuple[Tensor, Tensor | N
     return scale * chosen.detach(), scale * rejected.detach()
 
 
-def _present(value: Tensor | None, name: str) -> Tensor:
+def present(value: Tensor | None, name: str) -> Tensor:
+    """What an objective's metadata asked for; ValueError where they did not and it is read all the same."""
     if value is None:
         raise ValueError(f"{name} is None and is being read: the objective's metadata is wrong")
     return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from palate.objectives.contract import PairLogps, _present
+from palate.objectives.contract import PairLogps, present
 from palate.objectives.pair_terms import below_target, mean_logp_chosen
 from palate.recipe.objective import CPO
 
@@ -32,6 +32,6 @@ def cpo_loss(logps: PairLogps, options: CPO) -> Tensor:
     Returns:
         [B] losses in nats.
     """
-    lead = logps.chosen - _present(logps.rejected, "rejected")
+    lead = logps.chosen - present(logps.rejected, "rejected")
     preference = -logsigmoid(below_target(options.beta * lead, logps))
     return preference - options.nll_weight * mean_logp_chosen(logps)

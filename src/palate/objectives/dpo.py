@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from palate.objectives.contract import PairLogps, _present
+from palate.objectives.contract import PairLogps, present
 from palate.objectives.pair_terms import below_target
 from palate.recipe.objective import DPO
 
@@ -82,10 +82,10 @@ def _log_ratios(logps: PairLogps, options: DPO) -> tuple[Tensor, Tensor]:
     chosen, rejected = logps.log_ratio_chosen, logps.log_ratio_rejected
     if options.ld_alpha is None:
         return chosen, rejected
-    public_chosen = _present(logps.chosen_public, "chosen_public") - _present(
+    public_chosen = present(logps.chosen_public, "chosen_public") - present(
         logps.reference_chosen_public, "reference_chosen_public"
     )
-    public_rejected = _present(logps.rejected_public, "rejected_public") - _present(
+    public_rejected = present(logps.rejected_public, "rejected_public") - present(
         logps.reference_rejected_public, "reference_rejected_public"
     )
     return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from palate.objectives.contract import LabelLogps
+from palate.objectives.contract import LabelLogps, present
 from palate.recipe.objective import KTO
 
 __all__ = ["kto_loss"]
@@ -35,9 +35,8 @@ def kto_loss(logps: LabelLogps, options: KTO) -> Tensor:
         [B] losses without unit, from 0 to their side's weight; half of it each where policy and reference
         agree.
     """
-    if logps.kl is None:
-        raise ValueError("kl is None and is being read: the objective's metadata is wrong")
-    gain = torch.where(logps.desirable, logps.log_ratio - logps.kl, logps.kl - logps.log_ratio)
+    kl = present(logps.kl, "kl")
+    gain = torch.where(logps.desirable, logps.log_ratio - kl, kl - logps.log_ratio)
     # 1 - sigmoid(x) = sigmoid(-x), which stays exact where the difference would round to zero.
     loss = torch.sigmoid(-options.beta * gain)
     return torch.where(logps.desirable, options.desirable_weight * loss, options.undesirable_weight * loss)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from palate.objectives.contract import PairLogps, _present
+from palate.objectives.contract import PairLogps, present
 
 __all__ = ["below_target", "mean_logp_chosen", "mean_logp_rejected"]
 
@@ -30,5 +30,5 @@ def mean_logp_chosen(logps: PairLogps) -> Tensor:
 
 def mean_logp_rejected(logps: PairLogps) -> Tensor:
     """[B] log pi(rejected) per scored token, in nats; 0 without tokens."""
-    lengths = _present(logps.rejected_lengths, "rejected_lengths")
-    return _present(logps.rejected, "rejected") / lengths.clamp(min=1)
+    lengths = present(logps.rejected_lengths, "rejected_lengths")
+    return present(logps.rejected, "rejected") / lengths.clamp(min=1)

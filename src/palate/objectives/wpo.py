@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from palate.objectives.contract import PairLogps, _present
+from palate.objectives.contract import PairLogps, present
 from palate.objectives.pair_terms import mean_logp_chosen, mean_logp_rejected
 
 __all__ = ["wpo_weights"]
@@ -28,6 +28,6 @@ def wpo_weights(logps: PairLogps) -> Tensor:
     Returns:
         [B] weights in (0, 1].
     """
-    chosen = mean_logp_chosen(logps) - _present(logps.chosen_log_collision, "chosen_log_collision")
-    rejected = mean_logp_rejected(logps) - _present(logps.rejected_log_collision, "rejected_log_collision")
+    chosen = mean_logp_chosen(logps) - present(logps.chosen_log_collision, "chosen_log_collision")
+    rejected = mean_logp_rejected(logps) - present(logps.rejected_log_collision, "rejected_log_collision")
     return (chosen + rejected).detach().clamp(max=0).exp()
