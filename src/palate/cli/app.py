@@ -15,7 +15,7 @@ from rich.text import Text
 from palate import __version__
 from palate.cli.console import ConsoleWatcher, error_console, print_json
 from palate.cli.data import data_app
-from palate.cli.launch import is_main_process, launch_processes, settle_into_launch
+from palate.cli.launch import is_launched, is_main_process, launch_processes, settle_into_launch
 from palate.cli.objectives import objectives
 from palate.errors import PalateError
 from palate.watcher import Watcher
@@ -257,8 +257,10 @@ def _is_ours_to_say(error: PalateError) -> bool:
     """Several processes meet the same error, and a person should read it once."""
     if "WORLD_SIZE" not in os.environ:
         return True
-    from palate.train.processes import is_first_to_say
+    from palate.train.processes import ProcessLost, is_first_to_say
 
+    if isinstance(error, ProcessLost) and is_launched():
+        return False
     return is_first_to_say(error)
 
 

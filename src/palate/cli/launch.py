@@ -16,7 +16,7 @@ from types import FrameType
 
 from palate.errors import CallError, WorkError
 
-__all__ = ["is_main_process", "launch_processes", "settle_into_launch"]
+__all__ = ["is_launched", "is_main_process", "launch_processes", "settle_into_launch"]
 
 # Set for the processes started here: they end with the one that started them.
 _LAUNCHED = "PALATE_LAUNCHED"
@@ -29,6 +29,11 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def is_launched() -> bool:
+    """Whether `launch_processes` started this process, and will tell the person if another is killed."""
+    return _LAUNCHED in os.environ
+
+
 def settle_into_launch() -> None:
     """Do as one of several processes should: be silent where it is not the main one, and end with a launcher
     of ours that is killed, by SIGTERM, which saves the run."""
@@ -38,7 +43,7 @@ def settle_into_launch() -> None:
 
         logging.disable(logging.WARNING)
         warnings.simplefilter("ignore")
-    if os.environ.pop(_LAUNCHED, None) is not None and sys.platform == "linux":
+    if is_launched() and sys.platform == "linux":
         set_parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
 

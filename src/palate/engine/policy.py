@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from palate.engine.head import LanguageHead
+from palate.engine.sharding import Sharding, whole
 
 __all__ = ["Head", "Policy"]
 
@@ -48,6 +49,8 @@ class Policy:
     """sha256 of the adapter that training starts from; empty where it starts from the base."""
     notes: tuple[str, ...] = ()
     """What a person should know about how it was loaded."""
+    sharding: Sharding | None = None
+    """How its model is divided among processes; None where this one has all of it."""
 
     def __post_init__(self) -> None:
         config = self.base_model.config
@@ -99,10 +102,15 @@ class Policy:
 
     def hidden_states(self, token_ids: Tensor, attention_mask: Any, position_ids: Tensor) -> Tensor:
         """Hidden states after the final norm, [rows, tokens, hidden size]."""
-        output = self.decoder(
-            input_ids=token_ids, attention_mask=attention_mask, position_ids=position_ids, use_cache=False
-        )
-        return output.last_hidden_state
+        inputs = {
+            "input_ids": token_ids,
+            "attention_mask": attention_mask,
+            "position_ids": position_ids,
+            "use_cache": False,
+        }
+        if self.sharding is not None:
+            return self.sharding.decode(**inputs)
+        return self.decoder(**inputs).last_hidden_state
 
     def autocast(self) -> contextlib.AbstractContextManager[None]:
         """Mixed precision where weights are held in more than the compute dtype, else nothing.
@@ -152,13 +160,40 @@ class Policy:
         return [int(stop) for stop in stops] if isinstance(stops, list) else [int(stops)]
 
     def trainable_parameters(self) -> list[nn.Parameter]:
-        """What the optimizer moves."""
+        """What the optimizer moves: of a divided model this process's part."""
+        if self.sharding is not None:
+            self.sharding.let_go()
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
-    def save_weights(self, folder: Path) -> None:
+    @property
+    def trains_in_parts(self) -> bool:
+        """Whether what is trained is divided among processes, each of which holds a part of every weight."""
+        return self.sharding is not None and not self.has_adapter
+
+    def gathered_weights(self, *, keep: bool) -> dict[str, Tensor] | None:
+        """The state of a model that is trained in parts, put together on the CPU; None for any other.
+
+        All processes have to call this. Those that do not `keep` it get an empty one.
+        """
+        if self.sharding is None or self.has_adapter:
+            return None
+        self.sharding.let_go()
+        parameters = dict(self.base_model.named_parameters(remove_duplicate=False))
+        gathered: dict[str, Tensor] = {}
+        by_source: dict[int, Tensor] = {}  # tied weights stay one tensor
+        for name, value in self.base_model.state_dict().items():
+            source = parameters.get(name, value)
+            if id(source) not in by_source:
+                full = whole(source)
+                by_source[id(source)] = full.cpu() if keep else full.new_empty(0)
+            if keep:
+                gathered[name] = by_source[id(source)]
+        return gathered
+
+    def save_weights(self, folder: Path, weights: Mapping[str, Tensor] | None = None) -> None:
         """What was trained, as others load it: an adapter's folder, or a whole model with its tokenizer.
 
-        The folder is made where it is not there.
+        The folder is made where it is not there. `weights` are what `gathered_weights` gave.
 
         A whole reward model is loaded by `AutoModelForSequenceClassification.from_pretrained(folder)`. An
         adapter's folder names its base and not how many labels it has, so it takes `num_labels=1` too.
@@ -170,7 +205,7 @@ class Policy:
         if self.has_adapter:
             self._save_adapter(folder)
             return
-        self.base_model.save_pretrained(folder)
+        self.base_model.save_pretrained(folder, state_dict=weights)
         self.tokenizer.save_pretrained(folder)
         if self.is_reward_model:
             # What ends an answer; transformers writes it only beside models that generate.

@@ -325,6 +325,8 @@ class Recipe(Section):
     """What the objective compares the policy with."""
     train: TrainOptions = TrainOptions()
     """How training goes."""
+    parallel: Literal["ddp", "fsdp2"] = "ddp"
+    """Of several processes `ddp` gives each the whole model, `fsdp2` a part; a resumed run may change it."""
     compare: CompareOptions | None = CompareOptions()
     """How base and tuned are compared; `null` skips it."""
 
@@ -341,6 +343,22 @@ class Recipe(Section):
                         f"train.{name} has no effect without held-out pairs: "
                         "name some with data.eval, or hold some out with data.eval_fraction"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _a_divided_model_can_be_trained(self) -> Self:
+        if self.parallel != "fsdp2":
+            return self
+        if self.model.quantization is not None:
+            raise ValueError(
+                'parallel = "fsdp2" cannot divide a quantised base: drop model.quantization, '
+                "or keep it whole in every process with parallel=ddp"
+            )
+        if self.model.adapter is None and self.train.optimizer != "adamw":
+            raise ValueError(
+                f'parallel = "fsdp2" divides the optimizer\'s state too, and "{self.train.optimizer}" cannot '
+                "be divided: take train.optimizer=adamw"
+            )
         return self
 
     @model_validator(mode="after")

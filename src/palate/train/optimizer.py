@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from palate.engine import Policy
 from palate.engine.quantization import bitsandbytes
+from palate.engine.sharding import divided_like, whole
 from palate.errors import ArtifactError, RecipeError
 from palate.recipe import TrainOptions
 
@@ -62,7 +63,8 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The whole state of the optimizer but for its options, as tensors that safetensors can hold.
 
     They are called `<number of the parameter>.<name in its state>`, in the order of the parameter groups, and
-    are copies on the CPU. `stateless` lists parameters that have had no gradient yet, where there are some.
+    are copies on the CPU; those of a model in parts are put together, for which all processes have to call
+    this. `stateless` lists parameters that have had no gradient yet, where there are some.
     """
     tensors: dict[str, Tensor] = {}
     stateless = []
@@ -72,7 +74,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
             stateless.append(number)
         for name, value in (state or {}).items():
             # Copies: tables are shared between parameters, and the next step writes into the rest.
-            tensors[f"{number}.{name}"] = torch.as_tensor(value).detach().cpu().contiguous().clone()
+            tensors[f"{number}.{name}"] = whole(torch.as_tensor(value)).cpu().contiguous().clone()
     if stateless:
         tensors[_STATELESS] = torch.tensor(stateless)
     return tensors
@@ -130,7 +132,7 @@ def _restored(name: str, fresh: Any, saved: Tensor) -> Any:
         was, wanted = f"{saved.dtype} {list(saved.shape)}", f"{fresh.dtype} {list(fresh.shape)}"
         raise _misfit(f"{name} is {was} and should be {wanted}")
     with torch.no_grad():
-        return fresh.copy_(saved)  # in place: it may lie in pages of its own
+        return fresh.copy_(divided_like(fresh, saved))  # in place: it may lie in pages of its own
 
 
 def _misfit(why: str) -> ArtifactError:

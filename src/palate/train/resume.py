@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from palate.engine.restoring import restore_weights
+from palate.engine.sharding import divided_like, whole
 from palate.errors import ArtifactError
 from palate.train.checkpoint import (
     SavedState,
@@ -25,6 +26,7 @@ from palate.train.checkpoint import (
 )
 from palate.train.loop import Trainer
 from palate.train.optimizer import load_optimizer_tensors, optimizer_tensors
+from palate.train.processes import Processes
 from palate.train.random_state import RandomState
 
 __all__ = ["find_checkpoint", "save", "take_up"]
@@ -33,17 +35,16 @@ __all__ = ["find_checkpoint", "save", "take_up"]
 def save(trainer: Trainer) -> None:
     """Write a checkpoint of this moment, then let go of those that are no longer wanted."""
     processes, progress = trainer.processes, trainer.progress
-    random = processes.gather(RandomState.now(trainer.source.policy.device))
+    policy = trainer.source.policy
+    random = processes.gather(RandomState.now(policy.device))
+    write: Callable[[Path], None] = partial(write_weights, policy)
+    if policy.trains_in_parts:  # all processes bring theirs, one writes
+        write = partial(policy.save_weights, weights=policy.gathered_weights(keep=processes.is_main))
+    tensors = _tensors(trainer, random) if policy.trains_in_parts or processes.is_main else {}
     if processes.is_main:
         checkpoints = trainer.folder.checkpoints
         trainer.folder.flush_log()  # a resumed run counts on every line up to its checkpoint
-        save_checkpoint(
-            checkpoints,
-            progress.step,
-            partial(write_weights, trainer.source.policy),
-            _tensors(trainer, random),
-            _state(trainer, random),
-        )
+        save_checkpoint(checkpoints, progress.step, write, tensors, _state(trainer, random))
         best = () if progress.best_step is None else (progress.best_step,)
         prune_checkpoints(checkpoints, trainer.options.keep_checkpoints, best)
     processes.wait()
@@ -72,23 +73,31 @@ def find_checkpoint(checkpoints: Path, note: Callable[[str], None]) -> Path | No
 def take_up(trainer: Trainer, folder: Path) -> None:
     """Go on from a checkpoint: weights, optimizer, generators, reference, and how far it had come.
 
+    The main process reads it and tells the others, which may be on machines that do not see the folder.
+
     Raises:
         ArtifactError: the checkpoint is of another run.
     """
-    saved = load_state(folder)
     policy, processes = trainer.source.policy, trainer.processes
+    saved = _shared(processes, load_state(folder) if processes.is_main else None)
     if saved.state["plan"] != trainer.plan.fingerprint:
         raise ArtifactError(
             "the training data has changed since this checkpoint was written",
             where=str(folder),
             next="bring the data back as it was, or name another output folder to train anew",
         )
-    restore_weights(policy, folder)
+    if processes.is_main or policy.trains_in_parts:
+        restore_weights(policy, folder if processes.is_main else None)
+    if not policy.trains_in_parts:
+        processes.copy_from_main(policy.trainable_parameters())
     load_optimizer_tensors(trainer.optimizer, _below(saved.tensors, "optimizer"))
     if trainer.source.reference is not None:
-        trainer.source.reference.load_tensors(_below(saved.tensors, "reference"))
+        like = trainer.source.reference.tensors()
+        found = _below(saved.tensors, "reference")
+        trainer.source.reference.load_tensors({n: divided_like(like[n], t) for n, t in found.items()})
     trainer.progress.take_up(saved.state["progress"])
-    if (lost := _best_is_whole(folder.parent, saved)) is not None:
+    lost = processes.share(_best_is_whole(folder.parent, saved) if processes.is_main else None)
+    if lost is not None:
         trainer.watcher.note(f"{lost}; the best from here on is taken instead")
         trainer.progress.forget_best()
     if trainer.progress.max_row_tokens is not None:
@@ -107,11 +116,16 @@ def take_up(trainer: Trainer, folder: Path) -> None:
         )
 
 
+def _shared(processes: Processes, saved: SavedState | None) -> SavedState:
+    step, state = processes.share((saved.step, saved.state) if saved is not None else (0, {}))
+    return SavedState(step, processes.share_tensors(saved.tensors if saved is not None else {}), state)
+
+
 def _tensors(trainer: Trainer, random: list[RandomState]) -> dict[str, Tensor]:
     reference = trainer.source.reference
     parts: dict[str, Mapping[str, Tensor]] = {
         "optimizer": optimizer_tensors(trainer.optimizer),
-        "reference": reference.tensors() if reference is not None else {},
+        "reference": {n: whole(t) for n, t in reference.tensors().items()} if reference is not None else {},
     }
     parts |= {f"random.{rank}": state.tensors for rank, state in enumerate(random)}
     return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
