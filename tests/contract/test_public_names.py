@@ -62,7 +62,10 @@ ROOMS = {
         "Vote", "as_messages", "content_id",
     ],
     "palate.report": ["build_report", "render_comparison", "render_summary"],
-    "palate.train": ["Example", "ExampleSet", "RunFolder", "encode_pairs", "train"],
+    "palate.train": [
+        "Example", "ExampleSet", "Interrupted", "Processes", "RunFolder", "encode_records", "file_hash",
+        "join_processes", "train",
+    ],
     "palate.watcher": ["Watcher"],
 }  # fmt: skip
 

@@ -77,18 +77,29 @@ class Reader:
             for arg in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
                 scope[arg.arg] = annotated(arg.annotation) if arg.annotation is not None else set()
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
-            self.reads |= {(section, node.attr) for section in self.sections_of(node.value, scope)}
+            self.reads |= {
+                (section, node.attr)
+                for section in self.sections_of(node.value, scope)
+                if node.attr in SECTIONS[section].model_fields
+            }
         elif isinstance(node, ast.comprehension | ast.For):
             self._bind(node.target, self.sections_of(node.iter, scope), scope)
         elif isinstance(node, ast.Assign):
             for target in node.targets:
-                self._bind(target, self.sections_of(node.value, scope), scope)
+                self._assign(target, node.value, scope)
         elif isinstance(node, ast.NamedExpr):
             self._bind(node.target, self.sections_of(node.value, scope), scope)
         children = list(ast.iter_child_nodes(node))
         # A comprehension's names are bound after its first expression is written.
         for child in sorted(children, key=lambda child: not isinstance(child, ast.comprehension)):
             self._visit(child, scope)
+
+    def _assign(self, target: ast.expr, value: ast.expr, scope: Scope) -> None:
+        pairs = [(target, value)]
+        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+            pairs = list(zip(target.elts, value.elts, strict=True))
+        for one, its_value in pairs:
+            self._bind(one, self.sections_of(its_value, scope), scope)
 
     def _bind(self, target: ast.expr, sections: set[str], scope: Scope) -> None:
         if isinstance(target, ast.Name):
@@ -155,6 +166,10 @@ def f(recipe: Recipe, source: SourceOptions | None, options: DPO, text: str) -> 
     source.revision = 3
     options.beta
     [each.support_ratio for each in (recipe.data.train, recipe.data.eval)]
+    first, second = recipe.model, recipe.reference
+    second.sync_every
+    first.dtype
+    first.sync_mixup
 
 def g(options: IPO, rank):
     options.logps
@@ -172,6 +187,7 @@ class Run:
         ("DPO", "beta"),
         ("IPO", "logps"),
         ("SourceOptions", "support_ratio"),
+        ("ReferenceOptions", "sync_every"),
     }
 
 

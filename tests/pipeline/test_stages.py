@@ -287,3 +287,15 @@ def test_a_run_that_never_finished_has_no_model_to_compare(tmp_path: Path, base:
     RunFolder(recipe.output).begin(recipe)
     with pytest.raises(ArtifactError, match="no trained model"):
         compare_command(recipe.output, None, {}, None)
+
+
+def test_data_that_changed_since_are_noticed(tmp_path: Path, base: Path) -> None:
+    recipe = tiny_recipe(tmp_path, base, "train.max_steps=1", "compare=null")
+    train_stage(recipe)
+    same, changed = Notes(), Notes()
+    train_stage(recipe, same)
+    with Path(recipe.data.train.source).open("a") as file:
+        file.write("\n")
+    train_stage(recipe, changed)
+    assert not any("has changed" in note for note in same.notes)
+    assert any("rows.jsonl has changed since" in note for note in changed.notes)

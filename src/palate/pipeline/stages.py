@@ -22,7 +22,7 @@ from palate.playground import held_out_prompts, model_folder, write_pairs
 from palate.recipe import CompareOptions, ModelOptions, Recipe, SourceOptions, load_recipe
 from palate.records import Messages, as_messages
 from palate.report import build_report
-from palate.train import Processes, RunFolder, join_processes, train
+from palate.train import Processes, RunFolder, file_hash, join_processes, train
 from palate.watcher import Watcher
 
 __all__ = [
@@ -83,6 +83,7 @@ def train_stage(
         (done, *_) = processes.gather(processes.is_main and folder.is_done())
         if done:
             watcher.note(f"{folder.path} is trained already")
+            _note_changed_data(recipe, folder, watcher)
             return folder.read("summary.json")
         train_records = _read(recipe.data.train, recipe.data.system)
         held_out = recipe.data.eval
@@ -91,6 +92,15 @@ def train_stage(
         base = base_folder(recipe, watcher)
         with processes.noticing_loss():
             return train(recipe, train_records, eval_records, folder, watcher, base, processes)
+
+
+def _note_changed_data(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> None:
+    """A run that is done stays as it is; that its data have changed since is worth a word."""
+    trained_on = folder.read("lineage.json")["data"] if folder.has("lineage.json") else {}
+    for name, source in (("train", recipe.data.train), ("eval", recipe.data.eval)):
+        before = trained_on.get(name, {}).get("sha256")
+        if source is not None and before is not None and file_hash(source.source) not in (None, before):
+            watcher.note(f"{source.source} has changed since; output=... names a folder to train on it anew")
 
 
 def compare_stage(recipe: Recipe, options: CompareOptions, watcher: Watcher | None = None) -> dict[str, Any]:

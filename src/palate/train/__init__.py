@@ -1,5 +1,6 @@
 """Training: from pairs to an aligned model, in a run folder that tells the whole story."""
 
+from palate.train.environment import file_hash
 from palate.train.examples import Example, ExampleSet, encode_records
 from palate.train.interrupts import Interrupted
 from palate.train.processes import Processes, join_processes
@@ -13,6 +14,7 @@ __all__ = [
     "Processes",
     "RunFolder",
     "encode_records",
+    "file_hash",
     "join_processes",
     "train",
 ]
