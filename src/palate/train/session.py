@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from palate.data import RecordSet, records_as, split_by_prompt
+from palate.data import RecordSet
 from palate.engine import LayoutProof, Policy, Reference, Renderer, load_policy, prove_layout, prove_scores
 from palate.engine.reference import MovingReference
 from palate.engine.sharding import shard
-from palate.errors import DataError, RecipeError
+from palate.errors import RecipeError
 from palate.objectives import objective_for
 from palate.recipe import Recipe
 from palate.train.account import summarise, write_data_account, write_origins
 from palate.train.batches import BatchPlan, RowCost, cut_into_rows, plan_batches
 from palate.train.checkpoint import checkpoint_folder, publish
-from palate.train.examples import ExampleSet, encode_records, with_mismatched
+from palate.train.encoding import encode_data
 from palate.train.inputs import Source
 from palate.train.loop import Trainer, run_steps
 from palate.train.memory import row_cost
@@ -76,7 +75,7 @@ def train(
     if recipe.parallel == "fsdp2":
         _divide(policy, processes)
     renderer = Renderer(policy.tokenizer, recipe.data.template, policy.stop_ids())
-    train_set, eval_set = _encode(recipe, train_records, eval_records, renderer)
+    train_set, eval_set = encode_data(recipe, train_records, eval_records, renderer)
     checkpoint = None
     if processes.is_main:
         checkpoint = find_checkpoint(folder.checkpoints, watcher.note)
@@ -151,44 +150,6 @@ def _divide(policy: Policy, processes: Processes) -> None:
     shard(policy, processes.announce_forward)
     if policy.sharding is not None:
         processes.serve_with(partial(policy.sharding.idle, policy))
-
-
-def _encode(
-    recipe: Recipe, train_records: RecordSet, eval_records: RecordSet | None, renderer: Renderer
-) -> tuple[ExampleSet, ExampleSet]:
-    if eval_records is None:
-        to_train, to_eval = split_by_prompt(train_records.records, recipe.data.eval_fraction)
-    else:
-        to_train, to_eval = train_records.records, eval_records.records
-    kind = recipe.objective.data
-    if kind == "groups":
-        raise RecipeError(f"objective {recipe.objective.type} learns from its own samples, not from records")
-    train_set, eval_set = (
-        encode_records(records_as(records, kind, where=source.source), renderer, recipe.data)
-        for records, source in ((to_train, train_records), (to_eval, eval_records or train_records))
-    )
-    _refuse_none_left(train_records, train_set, "train")
-    if eval_records is not None:
-        trained_on = {example.prompt_id for example in train_set.examples}
-        eval_set.set_aside_prompts(trained_on, "not held out: its prompt is trained on")
-        _refuse_none_left(eval_records, eval_set, "evaluate")
-    if recipe.objective.needs_kl:
-        for found in (train_set, eval_set):
-            if found.examples:
-                found.examples = with_mismatched(found.examples, renderer, recipe.data, train_records.source)
-    return train_set, eval_set
-
-
-def _refuse_none_left(records: RecordSet, encoded: ExampleSet, use: str) -> None:
-    if encoded.examples:
-        return
-    reasons = Counter(aside.reason for aside in (*records.set_aside, *encoded.set_aside))
-    raise DataError(
-        f"nothing is left to {use} on",
-        where=records.source,
-        why="; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3)),
-        next="palate data inspect shows the rows; data.max_length bounds how long one may be",
-    )
 
 
 def _prove(policy: Policy, plan: BatchPlan, cost: RowCost, recipe: Recipe) -> LayoutProof:
