@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,14 @@ def commands() -> list[str]:
         below = [f"{name} {inner}" for inner in app[name] if not inner.startswith("-")]
         found += below or [name]
     return sorted(found)
+
+
+def parameters(command: str) -> set[str]:
+    """The names of what a command takes."""
+    found = app
+    for part in command.split():
+        found = found[part]
+    return set(inspect.signature(found.default_command).parameters)
 
 
 def test_the_recipe_page_is_current() -> None:
@@ -50,7 +59,9 @@ def test_the_example_on_the_page_is_a_recipe() -> None:
 
 
 def test_these_are_the_commands() -> None:
-    assert commands() == ["compare", "data inspect", "demo", "report", "run", "train"]
+    assert commands() == [
+        "compare", "data inspect", "demo", "objectives", "report", "resume", "run", "train",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("command", commands())
@@ -62,6 +73,19 @@ def test_nothing_in_the_readme_is_made_up() -> None:
     for line in README.splitlines():
         if line.startswith("| `palate "):
             assert line.removeprefix("| `palate ").startswith(tuple(commands())), line
+
+
+def test_the_readme_names_those_that_take_several_processes() -> None:
+    taking = [c for c in commands() if "num_processes" in parameters(c)]
+    assert taking == ["resume", "run", "train"]
+    assert "`run`, `train` and `resume` take `--num-processes`" in README
+
+
+def test_every_page_is_linked_from_another() -> None:
+    pages = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")}
+    for name in pages:
+        others = [README, *(text for other, text in pages.items() if other != name)]
+        assert any(f"({name}" in text or f"(docs/{name}" in text for text in others), name
 
 
 def test_links_lead_somewhere() -> None:
