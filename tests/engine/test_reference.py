@@ -181,28 +181,46 @@ def cache_file(reference: Reference) -> Path:
 @pytest.mark.parametrize(
     "content", [b"not a database at all, but long enough to be read as one" * 20, b"SQLite"]
 )
-def test_a_file_that_is_no_database_is_named(policy: Policy, content: bytes) -> None:
+def test_a_file_that_is_no_database_goes_aside(policy: Policy, content: bytes) -> None:
     reference = Reference(policy, "tree")
     reference.close()
     cache_file(reference).write_bytes(content)
     for suffix in ("-wal", "-shm"):
         Path(f"{cache_file(reference)}{suffix}").unlink(missing_ok=True)
+    again = Reference(policy, "tree")
+    again.fill(batches())
+    assert again.damage and again.num_computed > 0
+    assert cache_file(reference).with_name(cache_file(reference).name + ".damaged").read_bytes() == content
+
+
+def test_a_cache_that_cannot_be_opened_is_named(policy: Policy) -> None:
+    reference = Reference(policy, "tree")
+    reference.close()
+    file = cache_file(reference)
+    file.unlink()
+    file.mkdir()
     with pytest.raises(ArtifactError) as caught:
-        Reference(policy, "tree").fill(batches())
-    assert str(cache_file(reference)) in str(caught.value)
+        Reference(policy, "tree")
+    assert str(file) in str(caught.value)
     assert "delete that file" in caught.value.next
 
 
-def test_pages_overwritten_in_the_middle_are_named(policy: Policy) -> None:
+def test_pages_overwritten_in_the_middle_are_computed_anew(policy: Policy) -> None:
+    every = [tiny_branches("pairs", seed) for seed in range(30)]
     reference = Reference(policy, "tree")
-    reference.fill([tiny_branches("pairs", seed) for seed in range(30)])
+    reference.fill(every)
+    expected = [reference.logps(batch).per_token_logps_S for batch in every]
     reference.close()
     file = cache_file(reference)
     data = bytearray(file.read_bytes())
     data[4096:] = os.urandom(len(data) - 4096)
     file.write_bytes(data)
-    with pytest.raises(ArtifactError, match="damaged"):
-        Reference(policy, "tree").fill([tiny_branches("pairs", seed) for seed in range(30)])
+    again = Reference(policy, "tree")
+    again.fill(every)
+    assert again.damage and again.num_computed == reference.num_computed
+    assert file.with_name(file.name + ".damaged").is_file(), "and what it was stays"
+    for batch, logps in zip(every, expected, strict=True):
+        assert torch.equal(again.logps(batch).per_token_logps_S, logps)
 
 
 def test_a_flipped_bit_is_found(policy: Policy) -> None:
@@ -216,6 +234,10 @@ def test_a_flipped_bit_is_found(policy: Policy) -> None:
         for batch in batches():
             reference.logps(batch)
     assert "checksum" in caught.value.why
+    again = Reference(policy, "tree")
+    again.fill(batches())
+    assert again.num_computed == 1 and again.damage is not None, "the one value is computed anew"
+    assert Reference(policy, "tree").damage is None
 
 
 def test_the_hash_is_of_weights_and_config(folder: Path, tmp_path: Path) -> None:

@@ -43,7 +43,8 @@ class Reference:
     The model is `policy` with a fresh adapter switched off; with `adapter_on`, as it stands: a model of its
     own beside the one trained, or one that training goes on from.
 
-    num_computed and num_cached count completions asked of `fill`, for the run's summary.
+    num_computed and num_cached count completions asked of `fill`, for the run's summary. damage tells what
+    was found damaged in what earlier runs had left, and was computed anew.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Reference:
         self.device = policy.device
         self.num_computed = 0
         self.num_cached = 0
+        self.damage: str | None = None
         libraries = f"{torch.__version__}|{version('transformers')}"
         numerics = f"{policy.compute_dtype}|{policy.attention}|{layout}|{policy.device.type}|{libraries}"
         if policy.quantization != "none":
@@ -66,7 +68,10 @@ class Reference:
         folder = (home or palate_home()) / "reference"
         folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / f"{self.content_hash[:32]}.sqlite"
-        self._db = self._open()
+        try:
+            self._db = self._open()
+        except _Malformed as error:
+            self._start_over(error)
 
     def fill(
         self, batches: Sequence[Sequence[Branch]], on_batch: Callable[[int, int], None] | None = None
@@ -76,6 +81,15 @@ class Reference:
         `on_batch(done, total)` is called after each batch. Must run before the first optimizer step where the
         reference is the policy as it starts, and not one with its adapter switched off.
         """
+        try:
+            self._fill(batches, on_batch)
+        except _Malformed as error:
+            self._db.close()
+            self._start_over(error)
+            self.num_computed = self.num_cached = 0
+            self._fill(batches, on_batch)
+
+    def _fill(self, batches: Sequence[Sequence[Branch]], on_batch: Callable[[int, int], None] | None) -> None:
         policy = self.policy
         if policy is None:
             raise ValueError("the reference's model has been let go of: fill it before")
@@ -83,7 +97,7 @@ class Reference:
         for number, batch in enumerate(batches):
             distinct = {key: branch for branch in batch if (key := self._key(branch)) not in seen}
             seen |= distinct.keys()
-            missing = {key: branch for key, branch in distinct.items() if not self._has(key)}
+            missing = {key: branch for key, branch in distinct.items() if not self._has(key, branch)}
             if missing:
                 with policy.evaluating() if self.adapter_on else policy.as_reference():
                     logps = branch_logps(policy, list(missing.values()), self.layout)
@@ -130,18 +144,38 @@ class Reference:
     def _key(self, branch: Branch) -> bytes:
         return hashlib.sha256(self._prefix + branch.key).digest()
 
-    def _has(self, key: bytes) -> bool:
-        return self._query("SELECT 1 FROM logps WHERE key = ?", key) is not None
+    def _has(self, key: bytes, branch: Branch) -> bool:
+        row = self._row(key)
+        if row is None:
+            return False
+        if _checked(row, branch) is None:
+            self.damage = "values that did not match their checksums"
+            return False
+        return True
 
-    def _query(self, sql: str, key: bytes) -> tuple[Any, ...] | None:
+    def _row(self, key: bytes) -> bytes | None:
         try:
-            row: tuple[Any, ...] | None = self._db.execute(sql, (key,)).fetchone()
+            row = self._db.execute("SELECT value FROM logps WHERE key = ?", (key,)).fetchone()
         except sqlite3.DatabaseError as error:
-            raise self._damaged(str(error)) from None
-        return row
+            raise self._failed(error) from None
+        return None if row is None else row[0]
 
-    def _damaged(self, why: str) -> ArtifactError:
-        return ArtifactError(
+    def _start_over(self, error: ArtifactError) -> None:
+        """It is only a cache: what is damaged goes aside, and is computed anew."""
+        self.damage = error.why
+        for end in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                self._file.with_name(self._file.name + end).replace(f"{self._file}{end}.damaged")
+        self._db = self._open()
+
+    def _failed(self, error: sqlite3.DatabaseError) -> ArtifactError:
+        # The plain class is what sqlite raises for what is no database, or no longer a whole one; a full
+        # disk, a lock or a missing right are kinds of their own.
+        kind = _Malformed if type(error) is sqlite3.DatabaseError else ArtifactError
+        return self._damaged(str(error), kind)
+
+    def _damaged(self, why: str, kind: type[ArtifactError] = ArtifactError) -> ArtifactError:
+        return kind(
             "the reference cache is damaged or cannot be used",
             where=str(self._file),
             why=why,
@@ -149,15 +183,15 @@ class Reference:
         )
 
     def _get(self, branch: Branch) -> np.ndarray:
-        row = self._query("SELECT value FROM logps WHERE key = ?", self._key(branch))
+        row = self._row(self._key(branch))
         if row is None:
             raise ArtifactError(
                 "a reference log-probability is missing",
                 where=str(self._file),
                 next="resume the run: what is missing is computed",
             )
-        values = np.frombuffer(row[0][:-_CHECKSUM_BYTES], np.float32).copy()
-        if row[0] != _with_checksum(values) or len(values) != branch.num_scored:
+        values = _checked(row, branch)
+        if values is None:
             raise self._damaged("a value does not match its checksum")
         return values
 
@@ -181,7 +215,7 @@ class Reference:
                     self._db.execute("ROLLBACK")
                 raise
         except sqlite3.DatabaseError as error:  # a full disk, a damaged page
-            raise self._damaged(str(error)) from None
+            raise self._failed(error) from None
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -190,8 +224,12 @@ class Reference:
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute(_TABLE)
         except sqlite3.DatabaseError as error:
-            raise self._damaged(str(error)) from None
+            raise self._failed(error) from None
         return db
+
+
+class _Malformed(ArtifactError):
+    """The file is not, or no longer, a database."""
 
 
 class MovingReference:
@@ -244,6 +282,15 @@ class MovingReference:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def _checked(row: bytes, branch: Branch) -> np.ndarray | None:
+    """The branch's values; None where they are not what was written."""
+    data = row[:-_CHECKSUM_BYTES]
+    if len(data) != 4 * branch.num_scored:
+        return None
+    values = np.frombuffer(data, np.float32).copy()
+    return values if row == _with_checksum(values) else None
 
 
 def _with_checksum(values: np.ndarray) -> bytes:

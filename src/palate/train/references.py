@@ -79,6 +79,8 @@ def fill_reference(
     processes.wait()
     computed, cached = processes.sum([reference.num_computed, reference.num_cached])
     reference.num_computed, reference.num_cached = int(computed), int(cached)
+    if reference.damage is not None:
+        watcher.note(f"the reference cache was damaged, and that part computed anew: {reference.damage}")
     reference.release_model()
     watcher.note(f"reference: {int(computed)} completions computed, {int(cached)} found in the cache")
 
