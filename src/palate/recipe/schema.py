@@ -359,6 +359,11 @@ class Recipe(Section):
                 f'parallel = "fsdp2" divides the optimizer\'s state too, and "{self.train.optimizer}" cannot '
                 "be divided: take train.optimizer=adamw"
             )
+        if self.model.adapter is None and self.reference.sync_every is not None:
+            raise ValueError(
+                'parallel = "fsdp2" divides all weights, and a reference that follows them (sync_every) '
+                "needs them whole: train an adapter, or keep them whole with parallel=ddp"
+            )
         return self
 
     @model_validator(mode="after")
