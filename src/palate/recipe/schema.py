@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -29,6 +30,10 @@ Layout = Literal[
 Tracker = Literal["tensorboard", "wandb", "comet_ml", "mlflow", "trackio"]
 PositiveInt = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+# Beyond any use: such numbers are slips, and would only show as memory that runs out hours later.
+Rank = Annotated[int, Field(gt=0, le=8192)]
+BatchSize = Annotated[int, Field(gt=0, le=2**20)]
+Tokens = Annotated[int, Field(gt=0, le=2**24)]
 
 
 class LoraOptions(Section):
@@ -36,7 +41,7 @@ class LoraOptions(Section):
 
     type: Literal["lora"] = "lora"
     """The kind of adapter."""
-    rank: PositiveInt = 16
+    rank: Rank = 16
     """The inner dimension of the update."""
     alpha: Annotated[float, Field(gt=0)] = 32
     """The update is scaled by alpha / rank (by alpha / sqrt(rank) with `rslora`)."""
@@ -46,16 +51,31 @@ class LoraOptions(Section):
     """`all-linear`, a list of module names, or a regular expression over whole module paths."""
     exclude_modules: str | list[str] | None = None
     """Modules left out of `target_modules`: a list of names or a regular expression."""
-    layers_to_transform: list[int] | None = None
-    """Only these layer numbers get an adapter; all of them where absent."""
+    layers_to_transform: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
+    """Only these layer numbers get an adapter; needs `target_modules` as a list. All of them where absent."""
     modules_to_save: list[str] | None = None
     """Modules trained whole beside the adapter, such as `lm_head`."""
-    rank_pattern: dict[str, PositiveInt] = Field(default_factory=dict)
+    rank_pattern: dict[str, Rank] = Field(default_factory=dict)
     """Ranks of their own for modules whose name matches."""
     alpha_pattern: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     """Alphas of their own for modules whose name matches."""
     rslora: bool = False
     """Scale by alpha / sqrt(rank) (Kalajdzievski 2023, arXiv:2312.03732)."""
+
+    @model_validator(mode="after")
+    def _layers_are_of_named_modules(self) -> Self:
+        if self.layers_to_transform is not None and isinstance(self.target_modules, str):
+            raise ValueError(
+                f'layers_to_transform does not go with target_modules = "{self.target_modules}": '
+                "name the modules in a list, such as target_modules=[q_proj, v_proj]"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rslora_has_effect(self) -> Self:
+        if self.rslora and {self.rank, *self.rank_pattern.values()} == {1}:
+            raise ValueError("rslora has no effect with rank = 1: alpha / sqrt(1) is alpha / 1")
+        return self
 
 
 class ExistingAdapterOptions(Section):
@@ -146,6 +166,15 @@ class SourceOptions(Section):
     """Read only the first rows."""
 
     @model_validator(mode="after")
+    def _hub_options_have_effect(self) -> Self:
+        for name, value in (("split", self.split), ("revision", self.revision)):
+            if value is not None and self.source == "playground":
+                raise ValueError(
+                    f'{name} has no effect with source "playground": it belongs to Hub data sets'
+                )
+        return self
+
+    @model_validator(mode="after")
     def _support_ratio_has_effect(self) -> Self:
         if self.support_ratio is not None and self.layout not in ("auto", "stance"):
             raise ValueError(
@@ -175,7 +204,7 @@ class DataOptions(Section):
     """A system message put before every prompt that has none."""
     template: Literal["tokenizer", "chatml", "alpaca", "plain"] = "tokenizer"
     """How messages become text: the tokenizer's own chat template, or a named one."""
-    max_length: PositiveInt = 1024
+    max_length: Tokens = 1024
     """The most tokens of prompt and completion together."""
     too_long: Literal["drop", "truncate_prompt", "error"] = "drop"
     """What happens to a pair with a longer side. `truncate_prompt` cuts the prompt's beginning."""
@@ -184,11 +213,11 @@ class DataOptions(Section):
 class TrainOptions(Section):
     """How training goes."""
 
-    epochs: Annotated[float, Field(gt=0)] = 1
+    epochs: Annotated[float, Field(gt=0, le=100_000)] = 1
     """Passes over the training pairs; a fraction is a part of one."""
-    max_steps: PositiveInt | None = None
+    max_steps: Annotated[int, Field(gt=0, le=10**9)] | None = None
     """Stop after this many optimizer steps, whatever `epochs` says."""
-    batch_size: PositiveInt = 8
+    batch_size: BatchSize = 8
     """Pairs per optimizer step."""
     micro_batch_tokens: PositiveInt | Literal["auto"] = "auto"
     """The most tokens in memory at once; the batch is cut to fit, and its result does not change."""
@@ -228,6 +257,13 @@ class TrainOptions(Section):
     """Where the run can be watched beside metrics.jsonl; `pip install 'palate[trackers]'` brings them."""
     tracker_project: Annotated[str, Field(pattern=r"^\w[\w .-]{0,99}$")] | None = None
     """The project, or experiment, that trackers put the run into; `palate` where absent."""
+
+    @property
+    def most_evaluations_before_the_end(self) -> int | None:
+        """How many there can be at most, that of the last step apart; None where only the data tell."""
+        if self.evaluate_every == "epoch":
+            return math.ceil(self.epochs) - 1
+        return (self.max_steps - 1) // self.evaluate_every if self.max_steps is not None else None
 
     @model_validator(mode="after")
     def _trackers_have_effect(self) -> Self:
@@ -275,13 +311,13 @@ class CompareOptions(Section):
     """A file of prompts; the held-out prompts of the run where absent."""
     num_prompts: PositiveInt = 32
     """The most prompts to answer."""
-    max_new_tokens: PositiveInt = 128
+    max_new_tokens: Tokens = 128
     """The most tokens of one answer."""
     temperature: Annotated[float, Field(ge=0)] = 0.0
     """0 answers greedily; above 0 samples."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Sample from the smallest set of tokens with this much probability."""
-    samples_per_prompt: PositiveInt = 1
+    samples_per_prompt: Annotated[int, Field(gt=0, le=10_000)] = 1
     """Answers to each prompt from each model."""
     judge: str | None = None
     """`shorter`, `longer`, `finishes_sentence`, `varied`, or a `module:function` of (prompt, answer)."""
@@ -363,6 +399,36 @@ class Recipe(Section):
             raise ValueError(
                 'parallel = "fsdp2" divides all weights, and a reference that follows them (sync_every) '
                 "needs them whole: train an adapter, or keep them whole with parallel=ddp"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _evaluations_can_decide_something(self) -> Self:
+        before_the_end = self.train.most_evaluations_before_the_end
+        early = self.train.early_stopping
+        if early is not None and before_the_end is not None and before_the_end < early.patience:
+            raise ValueError(
+                f"train.early_stopping has no effect: it takes {early.patience} evaluations before the end "
+                f"to stop, and there are {before_the_end}: set train.evaluate_every, or lower its patience"
+            )
+        if before_the_end == 0 and self.train.best_metric != TrainOptions.model_fields["best_metric"].default:
+            raise ValueError(
+                "train.best_metric has no effect: the only evaluation is that of the end: "
+                "set train.evaluate_every"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _options_fit_the_steps_and_the_device(self) -> Self:
+        sync, most = self.reference.sync_every, self.train.max_steps
+        if sync is not None and most is not None and sync > most:
+            raise ValueError(
+                f"reference.sync_every = {sync} has no effect: the run ends after train.max_steps = {most}"
+            )
+        if self.train.optimizer.startswith("paged") and self.model.device in ("cpu", "mps"):
+            raise ValueError(
+                f'train.optimizer = "{self.train.optimizer}" needs a cuda device, and model.device is '
+                f"{self.model.device}: take {self.train.optimizer.removeprefix('paged_')}"
             )
         return self
 
