@@ -11,7 +11,6 @@ from typing import Any
 from torch import Tensor
 
 from palate.engine.restoring import restore_weights
-from palate.engine.sharding import divided_like, whole
 from palate.errors import ArtifactError
 from palate.train.checkpoint import (
     SavedState,
@@ -92,9 +91,7 @@ def take_up(trainer: Trainer, folder: Path) -> None:
         processes.copy_from_main(policy.trainable_parameters())
     load_optimizer_tensors(trainer.optimizer, _below(saved.tensors, "optimizer"))
     if trainer.source.reference is not None:
-        like = trainer.source.reference.tensors()
-        found = _below(saved.tensors, "reference")
-        trainer.source.reference.load_tensors({n: divided_like(like[n], t) for n, t in found.items()})
+        trainer.source.reference.load_tensors(_below(saved.tensors, "reference"))
     trainer.progress.take_up(saved.state["progress"])
     lost = processes.share(_best_is_whole(folder.parent, saved) if processes.is_main else None)
     if lost is not None:
@@ -125,7 +122,7 @@ def _tensors(trainer: Trainer, random: list[RandomState]) -> dict[str, Tensor]:
     reference = trainer.source.reference
     parts: dict[str, Mapping[str, Tensor]] = {
         "optimizer": optimizer_tensors(trainer.optimizer),
-        "reference": {n: whole(t) for n, t in reference.tensors().items()} if reference is not None else {},
+        "reference": reference.tensors() if reference is not None else {},
     }
     parts |= {f"random.{rank}": state.tensors for rank, state in enumerate(random)}
     return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
