@@ -198,7 +198,8 @@ def test_the_seed_decides_the_adapter_and_nothing_else_is_disturbed() -> None:
         ({"target_modules": ["query"]}, "query"),
         ({"target_modules": "("}, ""),  # no regular expression
         ({"modules_to_save": ["classifier"]}, "classifier"),
-        ({"layers_to_transform": [0]}, "layers_to_transform"),  # peft wants a list of names beside it
+        ({"target_modules": ["q_proj"], "layers_to_transform": [0, 7]}, "layer 7"),
+        ({"target_modules": ["q_proj"], "exclude_modules": ["v_proj"]}, "exclude_modules"),
         ({"rank_pattern": {"quary": 8}}, "quary"),
         ({"alpha_pattern": {"lm_head": 8}}, "lm_head"),  # there, but without an adapter
     ],

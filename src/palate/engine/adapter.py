@@ -39,6 +39,7 @@ def add_lora(base: Any, options: LoraOptions, seed: int) -> nn.Module:
         )  # refused below
         try:
             _refuse_quantised_whole(base, options)
+            _refuse_idle_exclusions(base, options)
             model = get_peft_model(base, _lora_config(options, base), autocast_adapter_dtype=True)
             _refuse_idle_names(model, options)
         except (ValueError, re.error) as error:
@@ -102,11 +103,38 @@ def _refuse_idle_names(model: nn.Module, options: LoraOptions) -> None:
         # As peft reads them: a pattern is the end of a module's path.
         if not any(re.match(rf"(.*\.)?({pattern})$", path) for path in adapted):
             raise ValueError(f'the pattern "{pattern}" has no effect: no module with an adapter matches it')
+    numbers = {int(found[1]) for path in adapted if (found := re.search(r"\.(\d+)\.", path))}
+    for layer in options.layers_to_transform or ():
+        if layer not in numbers:
+            raise ValueError(f"layers_to_transform names layer {layer}, and nothing there has an adapter")
     for name in options.modules_to_save or ():
         if name == "score" and type(model).__name__ == "PeftModelForSequenceClassification":
             raise ValueError("modules_to_save names the score head, which is trained whole in any case")
         if not any(path.endswith(f"{name}.modules_to_save") for path in paths):
             raise ValueError(f'modules_to_save names "{name}", and no module is called that')
+
+
+def _refuse_idle_exclusions(base: Any, options: LoraOptions) -> None:
+    """peft only warns, and only where a name is of no module at all."""
+    from transformers.pytorch_utils import Conv1D
+
+    targets, excluded = options.target_modules, options.exclude_modules
+    if targets == "all-linear":  # all but the output head
+        kinds, head = (nn.Linear, Conv1D), base.get_output_embeddings()
+        paths = [path for path, m in base.named_modules() if isinstance(m, kinds) and m is not head]
+    else:
+        paths = [path for path, _ in base.named_modules() if _is_named(path, targets)]
+    for name in [excluded] if isinstance(excluded, str) else [[name] for name in excluded or ()]:
+        if not any(_is_named(path, name) for path in paths):
+            said = name if isinstance(name, str) else name[0]
+            raise ValueError(f'exclude_modules = "{said}" has no effect: target_modules names no such module')
+
+
+def _is_named(path: str, names: str | list[str]) -> bool:
+    """As peft reads them: a text is a regular expression over whole paths, a list has the ends of paths."""
+    if isinstance(names, str):
+        return re.fullmatch(names, path) is not None
+    return any(path == name or path.endswith(f".{name}") for name in names)
 
 
 def find_adapter(options: ExistingAdapterOptions) -> Path:

@@ -51,6 +51,12 @@ def load_policy(
     Raises:
         ModelError: the model cannot be found or read, or the adapter does not fit it.
     """
+    if options.revision is not None and Path(options.base).expanduser().is_dir():
+        raise ModelError(
+            f'revision = "{options.revision}" has no effect on a folder: it belongs to a Hub model',
+            where=f"model.base = {options.base}",
+            next="drop model.revision",
+        )
     full = options.adapter is None
     policy = _load_base(options, folder, head, seed, weights=torch.float32 if full else None)
     if isinstance(options.adapter, LoraOptions):
