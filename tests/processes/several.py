@@ -8,7 +8,7 @@ import signal
 import socket
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +87,15 @@ def _forget_processes() -> None:
     PartialState._reset_state()
 
 
-def train_in(size: int, recipe: Recipe) -> Path:
-    """Train in so many processes; the run folder."""
-    codes = in_processes(size, lambda rank: train_stage(recipe))
+def train_in(size: int, recipe: Recipe, *, home: Path | None = None) -> Path:
+    """Train in so many processes; the run folder. A `home` of its own shares no reference cache."""
+
+    def work(rank: int) -> None:
+        if home is not None:
+            os.environ["PALATE_HOME"] = str(home)
+        train_stage(recipe)
+
+    codes = in_processes(size, work)
     assert codes == [0] * size
     return Path(recipe.output)
 
@@ -136,11 +142,6 @@ def moved(folder: Path, base: dict[str, Tensor] | None = None) -> float:
     if base is None:  # an adapter's B starts at zero
         return max(float(t.abs().max()) for name, t in trained.items() if "lora_B" in name)
     return max(float((t - base[name]).abs().max()) for name, t in trained.items())
-
-
-def shares(recipe_rows: Sequence[int]) -> str:
-    """Rows of each process, for a message."""
-    return " and ".join(map(str, recipe_rows))
 
 
 def _free_port() -> int:

@@ -56,17 +56,24 @@ def fill_reference(
 ) -> None:
     """Compute every completion the run will meet, each once, the processes of a machine sharing the work.
 
-    The first step's rows come first and just as the policy will compute them, so that step 1 compares two
-    equal computations to the last bit. The rest is taken by prompt, where most is shared.
+    No two of them have the same completion to compute: its last bits depend on its row, and so would on who
+    came first. The first step's rows come first and just as the policy will compute them, so that step 1
+    compares two equal computations to the last bit. The rest is taken by prompt, where most is shared.
     """
     if isinstance(reference, MovingReference):
         return
     share = reference.layout == "tree"
-    first = share_of(plan.batch(0), processes.rank, processes.size)
+    begin = processes.rank - processes.local_rank
+    firsts = [share_of(plan.batch(0), begin + local, processes.size) for local in range(processes.local_size)]
+    first = firsts[processes.local_rank]
     rows = cut_into_rows([example.branches for example in first], cost, share=share)
     batches = [row_branches([first[i] for i in row]) for row in rows]
+    taken = {branch.key for part in firsts for example in part for branch in example.branches}
     distinct = {
-        branch.key: branch for example in (*plan.pool, *eval_examples) for branch in _branches(example)
+        branch.key: branch
+        for example in (*plan.pool, *eval_examples)
+        for branch in _branches(example)
+        if branch.key not in taken
     }
     singles = [(branch,) for branch in distinct.values()]
     rest = cut_into_rows(singles, cost, share=share)[processes.local_rank :: processes.local_size]
