@@ -15,11 +15,12 @@ from palate.engine.reference import MovingReference
 from palate.engine.sharding import shard
 from palate.errors import RecipeError
 from palate.objectives import objective_for
-from palate.recipe import Recipe
+from palate.recipe import Recipe, TrainOptions
 from palate.train.account import summarise, write_data_account, write_origins
 from palate.train.batches import BatchPlan, RowCost, cut_into_rows, plan_batches
 from palate.train.checkpoint import checkpoint_folder, publish
 from palate.train.encoding import encode_data
+from palate.train.examples import ExampleSet
 from palate.train.inputs import Source
 from palate.train.loop import Trainer, run_steps
 from palate.train.memory import row_cost
@@ -84,6 +85,7 @@ def train(
         write_data_account(folder, train_records, eval_records, train_set, eval_set)
         write_origins(recipe, policy, folder, train_records, eval_records)
     plan = plan_batches(train_set.examples, recipe.train, recipe.seed)
+    _refuse_idle_options(recipe, plan, eval_set)
     cost = row_cost(policy, recipe.train)
     proof = _prove(policy, plan, cost, recipe)
     watcher.note(proof.note)
@@ -150,6 +152,26 @@ def _divide(policy: Policy, processes: Processes) -> None:
     shard(policy, processes.announce_forward)
     if policy.sharding is not None:
         processes.serve_with(partial(policy.sharding.idle, policy))
+
+
+def _refuse_idle_options(recipe: Recipe, plan: BatchPlan, eval_set: ExampleSet) -> None:
+    """What a recipe cannot know before its data are read."""
+    if not eval_set.examples:
+        for name in ("evaluate_every", "best_metric", "early_stopping"):
+            if getattr(recipe.train, name) != TrainOptions.model_fields[name].default:
+                raise RecipeError(
+                    f"train.{name} has no effect: nothing is held out of these data",
+                    where=recipe.data.train.source,
+                    why="they have one prompt, or the rows of the held-out ones cannot be used",
+                    next=f"name held-out rows with data.eval, or drop train.{name}",
+                )
+    sync_every = recipe.reference.sync_every
+    if sync_every is not None and sync_every > plan.num_steps:
+        raise RecipeError(
+            f"reference.sync_every = {sync_every} has no effect: the run has {plan.num_steps} steps",
+            where="reference.sync_every",
+            next="lower it, or train for longer",
+        )
 
 
 def _prove(policy: Policy, plan: BatchPlan, cost: RowCost, recipe: Recipe) -> LayoutProof:
