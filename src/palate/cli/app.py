@@ -92,18 +92,22 @@ def run(
 
 
 @app.command
-def resume(run: Path, *, num_processes: NumProcesses = 1, as_json: AsJson = False) -> None:
+def resume(
+    run: Path, *overrides: Overrides, num_processes: NumProcesses = 1, as_json: AsJson = False
+) -> None:
     """Go on with a run that was stopped or killed, from its newest whole checkpoint.
+
+    Of its recipe only what leaves the result as it is can be overridden, such as parallel.
 
     Parameters
     ----------
     run
         A run folder.
     """
-    _launch_if_several(num_processes, ["resume", str(run)], as_json)
+    _launch_if_several(num_processes, ["resume", str(run), *overrides], as_json)
     from palate.pipeline import resume_run
 
-    _show_run(resume_run(run, _watcher()), run, as_json)
+    _show_run(resume_run(run, _watcher(), overrides=overrides), run, as_json)
 
 
 @app.command

@@ -64,10 +64,18 @@ def run_recipe(
 
 
 def resume_run(
-    folder: Path, watcher: Watcher | None = None, processes: Processes | None = None
+    folder: Path,
+    watcher: Watcher | None = None,
+    processes: Processes | None = None,
+    overrides: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Go on with a run that was stopped or killed, by the recipe in its folder."""
-    return run_recipe(load_recipe(_run_recipe_file(str(folder)), [f"output={folder}"]), watcher, processes)
+    """Go on with a run that was stopped or killed, by the recipe in its folder.
+
+    Raises:
+        RecipeError: an override makes it another run.
+    """
+    recipe = load_recipe(_run_recipe_file(str(folder)), [*overrides, f"output={folder}"])
+    return run_recipe(recipe, watcher, processes)
 
 
 def train_stage(
