@@ -183,3 +183,17 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(
     assert newest_whole(checkpoints, pytest.fail) == checkpoints / "step-000002"
     train_stage(recipe)
     assert not differences(tmp_path / "stopped", tmp_path / "whole")
+
+
+def test_memory_that_ends_in_the_optimizers_step_is_told(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing shorter helps there: half of the weights may have moved already."""
+
+    def no_room(self: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Made up for a test")
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", no_room)
+    with pytest.raises(TrainingError, match="out of memory at step 1, in the optimizer's step") as caught:
+        train_stage(recipe_of(tmp_path, base))
+    assert "adamw_8bit" in caught.value.next

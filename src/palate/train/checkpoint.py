@@ -159,8 +159,13 @@ def newest_whole(
     return None
 
 
-def prune_checkpoints(checkpoints: Path, keep: int, protected: Collection[int] = ()) -> None:
+def prune_checkpoints(
+    checkpoints: Path, keep: int, protected: Collection[int] = (), *, just_written: int | None = None
+) -> None:
     """Remove all but the `keep` newest, the protected steps, and the newest that is whole.
+
+    `just_written` is the step of a checkpoint that is known to be whole: without it every byte of the newest
+    is read again to find out, which for a large model takes as long as writing it.
 
     Raises:
         ArtifactError: one cannot be removed.
@@ -170,8 +175,11 @@ def prune_checkpoints(checkpoints: Path, keep: int, protected: Collection[int] =
     doomed = [step for step in steps[: max(len(steps) - keep, 0)] if step not in protected]
     if not doomed:
         return
-    newest_first = reversed(steps)
-    whole = next((s for s in newest_first if not verify_checkpoint(checkpoint_folder(checkpoints, s))), None)
+    whole = just_written
+    if whole is None:
+        newest_first = reversed(steps)
+        intact = (s for s in newest_first if not verify_checkpoint(checkpoint_folder(checkpoints, s)))
+        whole = next(intact, None)
     for step in doomed:
         if step != whole:
             durable.remove_folder(checkpoint_folder(checkpoints, step))

@@ -84,6 +84,10 @@ def run_steps(trainer: Trainer) -> None:
             except _StepUndone:
                 trainer.optimizer.zero_grad(set_to_none=True)
                 state.restore(trainer.source.policy.device)
+            except (RuntimeError, MemoryError) as error:  # beyond the rows, which see to it themselves
+                if not is_out_of_memory(error):
+                    raise
+                raise _no_memory(trainer, "in the optimizer's step", error) from None
 
 
 def take_step(trainer: Trainer) -> None:
@@ -236,17 +240,21 @@ def _shorten_rows(trainer: Trainer, batch: Sequence[Example], reason: str) -> No
     together = together or trainer.source.policy.sharding is not None
     waited_for = trainer.processes.size > 1 and together
     if now <= longest // 2 or waited_for:
-        raise TrainingError(
-            f"out of memory at step {trainer.progress.step + 1}, with rows of {now} tokens",
-            where=str(trainer.folder.path),
-            why=reason,
-            next="lower data.max_length, or set train.gradient_checkpointing=true",
-        )
+        raise _no_memory(trainer, f"with rows of {now} tokens", reason)
     trainer.row_cost = replace(trainer.row_cost, max_tokens=now // 2)
     trainer.progress.max_row_tokens = now // 2
     trainer.watcher.note(f"out of memory: rows of {now // 2} tokens from here on, batches as large as before")
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def _no_memory(trainer: Trainer, when: str, reason: object) -> TrainingError:
+    return TrainingError(
+        f"out of memory at step {trainer.progress.step + 1}, {when}",
+        where=str(trainer.folder.path),
+        why=str(reason).partition("\n")[0],
+        next="lower data.max_length, or set train.gradient_checkpointing=true or train.optimizer=adamw_8bit",
+    )
 
 
 def _give_up_step_if_asked(trainer: Trainer) -> None:

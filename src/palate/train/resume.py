@@ -45,7 +45,8 @@ def save(trainer: Trainer) -> None:
         trainer.folder.flush_log()  # a resumed run counts on every line up to its checkpoint
         save_checkpoint(checkpoints, progress.step, write, tensors, _state(trainer, random))
         best = () if progress.best_step is None else (progress.best_step,)
-        prune_checkpoints(checkpoints, trainer.options.keep_checkpoints, best)
+        keep = trainer.options.keep_checkpoints
+        prune_checkpoints(checkpoints, keep, best, just_written=progress.step)
     processes.wait()
 
 
