@@ -273,3 +273,22 @@ def test_a_verdict_exists_exactly_where_both_scores_are_finite(x: float, y: floa
     else:
         assert verdict.preferred is None
         assert verdict.reason
+
+
+@pytest.mark.parametrize("end", ["sys.exit('no key')", "exit(3)", "raise SystemExit"])
+def test_a_scorer_that_ends_the_process_has_said_nothing(end: str, here: Path) -> None:
+    """A script that was not written as a library: the run it would end is not its own."""
+    (here / "ending_taste.py").write_text(f"import sys\ndef score(prompt, answer):\n    {end}\n")
+    scorer = load_scorer("ending_taste:score")
+    score = score_answer(scorer, PROMPT, "an answer")
+    assert score.value is None
+    assert score.problem.startswith("the scorer failed: SystemExit")
+    assert judge_answers(scorer, "ending_taste:score", PROMPT, "a", "b").preferred is None
+
+
+def test_ctrl_c_in_a_scorer_stops_the_work() -> None:
+    def interrupted(prompt: Messages, answer: str) -> float:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score_answer(interrupted, PROMPT, "an answer")

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from palate import __version__
-from palate.cli.console import ConsoleWatcher, error_console, print_json
+from palate.cli.console import ConsoleWatcher, error_console, finish_output, output_console, print_json
 from palate.cli.data import data_app
 from palate.cli.launch import is_launched, is_main_process, launch_processes, settle_into_launch
 from palate.cli.objectives import objectives
@@ -243,7 +243,10 @@ def main(tokens: list[str] | None = None) -> None:
             stream.reconfigure(errors="replace")  # a terminal that lacks a character still shows the rest
     settle_into_launch()
     try:
-        app(tokens, error_console=error_console())
+        try:
+            app(tokens, console=output_console(), error_console=error_console())
+        finally:
+            finish_output()
     except PalateError as error:
         if _is_ours_to_say(error):
             error_console().print(str(error), style="red", markup=False)
@@ -273,4 +276,4 @@ def _watcher() -> Watcher:
 
 
 def _console() -> Console:
-    return Console(highlight=False)
+    return output_console()

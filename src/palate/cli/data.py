@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import cyclopts
 from pydantic import ValidationError
-from rich.console import Console
 from rich.text import Text
 
-from palate.cli.console import print_json
+from palate.cli.console import output_console, print_json
 from palate.data import LAYOUTS, inspect_source
 from palate.data.excerpts import excerpt
 from palate.errors import DataError, did_you_mean
@@ -85,7 +84,7 @@ def _options(given: dict[str, Any]) -> SourceOptions:
 
 
 def _show(file: str, found: dict[str, Any]) -> None:
-    console = Console(soft_wrap=True, highlight=False)
+    console = output_console(soft_wrap=True)
     console.print(Text.assemble((excerpt(file, 500), "bold"), "  layout ", (found["layout"], "bold cyan")))
     for line in (_account(found), *_counts(found["kind"], found["counts"]), *_figures(found)):
         console.print(Text(line))

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from palate.cli.console import error_console, print_json
+from palate.cli.console import error_console, output_console, print_json
 from palate.recipe.objective.listing import describe_objective, list_objectives
 from palate.recipe.objective.registry import refused_objectives
 
@@ -34,7 +34,7 @@ def objectives(
         Print JSON.
     """
     found = list_objectives() if name is None else describe_objective(name)
-    console = Console(highlight=False)
+    console = output_console()
     if as_json:
         print_json(found)
     elif not isinstance(found, list):

@@ -64,7 +64,7 @@ def score_answer(scorer: Scorer, prompt: Messages, answer: str) -> Score:
         if not (hasattr(type(result), "__float__") or hasattr(type(result), "__index__")):
             return Score(None, f"the scorer returned {_brief(result)}, not a number")
         value = float(result)
-    except Exception as error:  # whatever a person's function may raise
+    except (Exception, SystemExit) as error:  # whatever a person's function may raise, or end the run with
         return Score(None, f"the scorer failed: {type(error).__name__}: {_brief(error)}")
     if not math.isfinite(value):
         return Score(None, f"the scorer returned {value}, not a finite number")
