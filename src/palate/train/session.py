@@ -11,9 +11,9 @@ import torch
 
 from palate.data import RecordSet
 from palate.engine import LayoutProof, Policy, Reference, Renderer, load_policy, prove_layout, prove_scores
-from palate.engine.reference import MovingReference
+from palate.engine.reference import MovingReference, weights_hash
 from palate.engine.sharding import shard
-from palate.errors import RecipeError
+from palate.errors import DataError, RecipeError
 from palate.objectives import objective_for
 from palate.recipe import Recipe, TrainOptions
 from palate.train.account import summarise, write_data_account, write_origins
@@ -86,6 +86,7 @@ def train(
         write_origins(recipe, policy, folder, train_records, eval_records)
     plan = plan_batches(train_set.examples, recipe.train, recipe.seed)
     _refuse_idle_options(recipe, plan, eval_set)
+    _refuse_different_starts(policy, plan, processes)
     cost = row_cost(policy, recipe.train)
     proof = _prove(policy, plan, cost, recipe)
     watcher.note(proof.note)
@@ -139,6 +140,21 @@ def train(
     trackers.finish(summary)
     processes.wait()
     return summary
+
+
+def _refuse_different_starts(policy: Policy, plan: BatchPlan, processes: Processes) -> None:
+    """Processes on several machines have files of their own, and nothing else would tell that they differ."""
+    if processes.size == 1:
+        return
+    for what, mine in (("training data", plan.fingerprint), ("base model", weights_hash(policy.folder))):
+        starts = processes.gather(mine)
+        if differing := [str(rank) for rank, start in enumerate(starts) if start != starts[0]]:
+            raise DataError(
+                f"the processes do not have the same {what}",
+                where=f"process {', '.join(differing)}",
+                why="it differs from what process 0 has",
+                next="give every machine the same files",
+            )
 
 
 def _divide(policy: Policy, processes: Processes) -> None:
