@@ -43,7 +43,7 @@ ROOMS = {
         "plackett_luce_loss", "rpo_loss", "sft_loss", "simpo_loss", "sppo_hard_loss", "wpo_weights",
     ],
     "palate.pipeline": [
-        "compare_command", "compare_stage", "report_stage", "resume_run", "run_demo", "run_recipe",
+        "compare_command", "compare_stage", "plan_recipe", "report_stage", "resume_run", "run_demo", "run_recipe",
         "train_stage",
     ],
     "palate.playground": [

@@ -17,6 +17,7 @@ from palate.cli.console import ConsoleWatcher, error_console, finish_output, out
 from palate.cli.data import data_app
 from palate.cli.launch import is_launched, is_main_process, launch_processes, settle_into_launch
 from palate.cli.objectives import objectives
+from palate.cli.plan import plan
 from palate.errors import PalateError
 from palate.watcher import Watcher
 
@@ -31,6 +32,7 @@ app = cyclopts.App(
 )
 app.command(data_app)
 app.command(objectives)
+app.command(plan)
 
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
 Overrides = Annotated[

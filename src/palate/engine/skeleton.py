@@ -7,7 +7,7 @@ can be asked what it would have taken.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +46,14 @@ _SMALL_WIDTH = 8
 class Skeleton:
     """A policy without memory.
 
-    policy: all its tensors are fake ones on the cpu, whatever `device` is. mode: what to run it under.
-    device: where the run would have it. attention: the kernel the run would take there. quantised: the linear
+    policy: it says which device and attention kernel the run would take; all its tensors are fake ones on
+    the cpu. runnable: the same, saying that it is on the cpu, to be run under `mode`. quantised: the linear
     layers held in four bits, by their names. file_bytes: the checkpoint's own size.
     """
 
     policy: Policy
+    runnable: Policy
     mode: FakeTensorMode
-    device: torch.device
-    attention: str
     quantised: dict[str, nn.Linear]
     file_bytes: int
 
@@ -94,8 +93,8 @@ def load_skeleton(
         base_model=model,
         tokenizer=tokenizer,
         folder=found,
-        device=torch.device("cpu"),
-        attention=kernel,
+        device=device,
+        attention=attention,
         compute_dtype=dtype,
         name=options.base,
         source=str(found),
@@ -109,7 +108,9 @@ def load_skeleton(
     with mode:
         _make_fake(policy.model)
     size = sum(file.stat().st_size for file in found.glob("*.safetensors"))
-    return Skeleton(policy, mode, device, attention, quantised, size)
+    # Of the kernels that keep no scores the cpu's stands for all: they keep the same tensors.
+    runnable = replace(policy, device=torch.device("cpu"), attention=kernel)
+    return Skeleton(policy, runnable, mode, quantised, size)
 
 
 def quantised_bytes(layers: dict[str, nn.Linear], options: QuantizationOptions) -> int:

@@ -1,6 +1,7 @@
 """A run, stage by stage: what a recipe asks for and what is already there."""
 
 from palate.pipeline.demo import run_demo
+from palate.pipeline.planning import plan_recipe
 from palate.pipeline.stages import (
     compare_command,
     compare_stage,
@@ -13,6 +14,7 @@ from palate.pipeline.stages import (
 __all__ = [
     "compare_command",
     "compare_stage",
+    "plan_recipe",
     "report_stage",
     "resume_run",
     "run_demo",

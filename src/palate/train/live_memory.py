@@ -11,7 +11,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-__all__ = ["LiveMemory"]
+__all__ = ["LARGE_BYTES", "LiveMemory"]
+
+LARGE_BYTES = 32 * 2**20
+"""What glibc's malloc asks the system for by itself and gives back at once, whatever it learns on the way
+(DEFAULT_MMAP_THRESHOLD_MAX)."""
 
 
 class LiveMemory(TorchDispatchMode):
@@ -21,17 +25,20 @@ class LiveMemory(TorchDispatchMode):
     Views share their storage and count once; what an operation takes and gives back inside is not seen.
 
     now_bytes, peak_bytes: what is held now, and the most that was held since `restart_peak`.
+    large_at_peak_bytes: how much of that was in storages of `LARGE_BYTES` and more.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.now_bytes = 0
         self.peak_bytes = 0
+        self.large_at_peak_bytes = 0
+        self._large_bytes = 0
         self._alive: dict[int, weakref.finalize] = {}
 
     def restart_peak(self) -> None:
         """Count the peak from here on."""
-        self.peak_bytes = self.now_bytes
+        self.peak_bytes, self.large_at_peak_bytes = self.now_bytes, self._large_bytes
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -51,15 +58,21 @@ class LiveMemory(TorchDispatchMode):
             return
         size = storage.nbytes()
         self._alive[place] = weakref.finalize(storage, self._forget(place, size))
-        self.now_bytes += size
-        self.peak_bytes = max(self.peak_bytes, self.now_bytes)
+        self._add(size)
+        if self.now_bytes > self.peak_bytes:
+            self.restart_peak()
 
     def _forget(self, place: int, size: int) -> Callable[[], None]:
         def forget() -> None:
             self._alive.pop(place, None)
-            self.now_bytes -= size
+            self._add(-size)
 
         return forget
+
+    def _add(self, size: int) -> None:
+        self.now_bytes += size
+        if abs(size) >= LARGE_BYTES:
+            self._large_bytes += size
 
 
 def _place(tensor: Tensor) -> int:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import resource
 import sys
+from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import torch
 
 from palate.engine import Policy
 from palate.recipe import TrainOptions
 from palate.train.batches import RowCost
 
-__all__ = ["is_out_of_memory", "peak_memory_bytes", "row_cost"]
+__all__ = ["available_memory_bytes", "is_out_of_memory", "peak_memory_bytes", "process_bytes", "row_cost"]
+
+_CGROUP = Path("/sys/fs/cgroup")
 
 # Dense attention on a CPU does about a third of the work per second that matrix products do there.
 _DENSE_ATTENTION_SLOWDOWN = 3.0
@@ -22,8 +26,9 @@ _ROW_OVERHEAD_TOKENS = 100.0
 _ACTIVATIONS_PER_UNIT = 17.0
 
 
-def row_cost(policy: Policy, options: TrainOptions) -> RowCost:
-    """The planner's view of this model on this device.
+def row_cost(policy: Policy, options: TrainOptions, free: int | None = None) -> RowCost:
+    """The planner's view of this model on this device, of which `free` bytes can still be had; as many as
+    there are where it is not said.
 
     Dense masks skip nothing, so attention's square comes in early and rows stay short; block masks skip what
     is not visible, and rows grow to what memory takes.
@@ -38,7 +43,8 @@ def row_cost(policy: Policy, options: TrainOptions) -> RowCost:
     if options.micro_batch_tokens != "auto":
         max_tokens = options.micro_batch_tokens
     elif policy.device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(policy.device)
+        if free is None:
+            free, _ = torch.cuda.mem_get_info(policy.device)
         bytes_per_token = _ACTIVATIONS_PER_UNIT * config.num_hidden_layers * config.hidden_size * 2
         max_tokens = int(min(16384, max(512, free / 2 / bytes_per_token)))
     else:
@@ -52,6 +58,35 @@ def peak_memory_bytes(device: torch.device) -> int:
         return int(torch.cuda.max_memory_allocated(device))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def process_bytes() -> int:
+    """What this process holds in memory now: its resident set."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def available_memory_bytes(device: torch.device) -> int:
+    """How much memory a new process could have: free on the device where it has its own, else what the system
+    can give without swapping, and no more than a container's limit leaves."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    available = int(psutil.virtual_memory().available)
+    for limit, used in (
+        ("memory.max", "memory.current"),  # cgroup 2, then 1
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        left = _read_number(_CGROUP / limit), _read_number(_CGROUP / used)
+        if left[0] is not None and left[1] is not None:
+            available = min(available, max(0, left[0] - left[1]))
+    return available
+
+
+def _read_number(file: Path) -> int | None:
+    """What a file of one number says; None where it is not there, or says that there is no limit."""
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def is_out_of_memory(error: BaseException) -> bool:

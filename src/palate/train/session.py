@@ -19,6 +19,7 @@ from palate.recipe import Recipe, TrainOptions
 from palate.train.account import summarise, write_data_account, write_origins
 from palate.train.batches import BatchPlan, RowCost, cut_into_rows, plan_batches
 from palate.train.checkpoint import checkpoint_folder, publish
+from palate.train.disk import require_room
 from palate.train.encoding import encode_data
 from palate.train.examples import ExampleSet
 from palate.train.inputs import Source
@@ -87,6 +88,8 @@ def train(
     plan = plan_batches(train_set.examples, recipe.train, recipe.seed)
     _refuse_idle_options(recipe, plan, eval_set)
     _refuse_different_starts(policy, plan, processes)
+    if processes.is_main:
+        require_room(folder, policy, recipe, plan, len(eval_set))
     cost = row_cost(policy, recipe.train)
     proof = _prove(policy, plan, cost, recipe)
     watcher.note(proof.note)
