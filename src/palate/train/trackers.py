@@ -90,7 +90,7 @@ class Trackers:
     def finish(self, summary: Mapping[str, Any] | None = None) -> None:
         """Tell the numbers of the summary, where training got that far, and close what is open."""
         figures = {
-            f"summary/{name}": value
+            f"summary/{name}": int(value) if isinstance(value, bool) else value
             for name, value in _flat(summary or {}, "/").items()
             if isinstance(value, (int, float))
         }
@@ -121,6 +121,7 @@ class Trackers:
             if name == "mlflow":
                 state["id"] = tracker.tracker.info.run_id
                 self._remember()
+                told = _steps_in_mlflow(state["id"])  # it can be asked: a kill may have cost it a line
             # trackio keeps only what the newest session says; mlflow refuses to be told otherwise.
             if not resumed or name == "trackio":
                 tracker.store_init_configuration(self._config)
@@ -230,6 +231,16 @@ def _build(name: str, project: str, folder: RunFolder, run_id: str | None, step:
             "auto_log_cpu": False,
         }
     return LOGGER_TYPE_TO_CLASS[name](project, **given)
+
+
+def _steps_in_mlflow(run_id: str) -> Steps:
+    from mlflow import MlflowClient
+
+    client, newest = MlflowClient(), {}
+    for split in ("train", "eval"):
+        history = client.get_metric_history(run_id, f"{split}/epoch")
+        newest[split] = max((metric.step for metric in history), default=0)
+    return newest
 
 
 def _comet(title: str, place: Path) -> Any:
