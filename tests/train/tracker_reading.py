@@ -30,29 +30,26 @@ def read_tensorboard(folder: Path) -> tuple[Kept, dict[str, Any]]:
 
 
 def read_wandb(folder: Path) -> tuple[Kept, dict[str, Any]]:
-    """Offline, each session leaves a file under the same run's id; a step told again replaces the old."""
+    """Offline, each session leaves a file under the same run's id; the newest has all of it."""
     from wandb.proto import wandb_internal_pb2
 
-    newest: dict[tuple[str, int], float] = {}
+    kept: Kept = defaultdict(list)
     config: dict[str, Any] = {}
     files = sorted((folder / "trackers" / "wandb").glob("offline-run-*/*.wandb"))
     assert len({file.name for file in files}) == 1  # the run's id
-    for file in files:
-        for content in _wandb_records(file.read_bytes()):
-            record = wandb_internal_pb2.Record()
-            record.ParseFromString(content)
-            if record.WhichOneof("record_type") == "history":
-                found = {
-                    "/".join([i.key, *i.nested_key]).strip("/"): i.value_json for i in record.history.item
-                }
-                step = int(found.pop("_step"))
-                for name in found:
-                    if not name.startswith("_"):
-                        newest[name, step] = json.loads(found[name])
-            for update in [*record.config.update, *record.run.config.update]:
-                if update.key and not update.key.startswith("_"):
-                    config[update.key] = json.loads(update.value_json)
-    return {place: [value] for place, value in newest.items()}, config
+    for content in _wandb_records(files[-1].read_bytes()):
+        record = wandb_internal_pb2.Record()
+        record.ParseFromString(content)
+        if record.WhichOneof("record_type") == "history":
+            found = {"/".join([i.key, *i.nested_key]).strip("/"): i.value_json for i in record.history.item}
+            step = int(found.pop("_step"))
+            for name in found:
+                if not name.startswith("_"):
+                    kept[name, step].append(json.loads(found[name]))
+        for update in [*record.config.update, *record.run.config.update]:
+            if update.key and not update.key.startswith("_"):
+                config[update.key] = json.loads(update.value_json)
+    return kept, config
 
 
 def _wandb_records(content: bytes) -> Iterator[bytes]:

@@ -122,8 +122,10 @@ class Trackers:
                 state["id"] = tracker.tracker.info.run_id
                 self._remember()
                 told = _steps_in_mlflow(state["id"])  # it can be asked: a kill may have cost it a line
-            # trackio keeps only what the newest session says; mlflow refuses to be told otherwise.
-            if not resumed or name == "trackio":
+            if name == "wandb" and tracker.tracker.offline:
+                told = {}  # the newest session's file has the whole run: a kill cuts the end off the others
+            # Of these two the newest session's counts; mlflow refuses to be told otherwise.
+            if not resumed or name in ("trackio", "wandb"):
                 tracker.store_init_configuration(self._config)
             self._followed[name] = _Followed(tracker, dict(told))
         for line in kept:
