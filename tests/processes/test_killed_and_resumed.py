@@ -96,7 +96,7 @@ def test_two_processes_go_on_bit_for_bit(
     ("options", "sizes", "ways"),
     [
         (("model.adapter.rank=4",), (2, 1), ("ddp", "ddp")),
-        (("model.adapter.rank=4",), (2, 2), ("fsdp2", "ddp")),
+        pytest.param(("model.adapter.rank=4",), (2, 2), ("fsdp2", "ddp"), marks=pytest.mark.thorough),
         ((FULL,), (2, 2), ("ddp", "fsdp2")),
         ((FULL,), (2, 1), ("fsdp2", "ddp")),
         pytest.param((FULL,), (2, 3), ("fsdp2", "fsdp2"), marks=pytest.mark.thorough),

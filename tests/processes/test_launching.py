@@ -95,7 +95,7 @@ def test_every_launcher_runs_all_stages(tmp_path: Path, base: Path, command: lis
     assert largest_difference(tmp_path / "run", one)[0] < 1e-5
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.thorough)])
 def test_asked_to_stop_it_saves_and_says_how_to_go_on(tmp_path: Path, base: Path, number: int) -> None:
     launcher = started(recipe_file(tmp_path, base))
     launcher.send_signal(number)
