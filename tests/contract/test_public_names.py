@@ -43,8 +43,8 @@ ROOMS = {
         "plackett_luce_loss", "rpo_loss", "sft_loss", "simpo_loss", "sppo_hard_loss", "wpo_weights",
     ],
     "palate.pipeline": [
-        "compare_command", "compare_stage", "plan_recipe", "report_stage", "resume_run", "run_demo", "run_recipe",
-        "train_stage",
+        "compare_command", "compare_stage", "plan_recipe", "report_stage", "resume_run", "run_demo",
+        "run_recipe", "train_stage",
     ],
     "palate.playground": [
         "StyleName", "held_out_prompts", "is_correct", "model_folder", "palate_home", "preferred_style",
@@ -56,8 +56,8 @@ ROOMS = {
         "BradleyTerry", "CompareOptions", "DataOptions", "DiscoPOP", "EarlyStoppingOptions",
         "ExistingAdapterOptions", "Hinge", "LoraOptions", "MPOTerm", "ModelOptions", "Objective",
         "ObjectiveOptions", "PairObjective", "PlackettLuce", "QuantizationOptions", "Recipe",
-        "ReferenceOptions", "SPPOHard", "SimPO", "SourceOptions", "TrainOptions", "dump_recipe", "load_recipe",
-        "parse_recipe", "write_recipe",
+        "ReferenceOptions", "SPPOHard", "SimPO", "SourceOptions", "TrainOptions", "dump_recipe",
+        "load_recipe", "parse_recipe", "write_recipe",
     ],
     "palate.records": [
         "Answer", "Labelled", "Message", "Messages", "Pair", "Provenance", "Ranking", "SetAside", "Verdict",
