@@ -131,3 +131,15 @@ def test_a_share_is_every_example_once() -> None:
     for size in (1, 2, 3, 9):
         owned = [example for rank in range(size) for example in share_of(batch, rank, size)]  # type: ignore[type-var]
         assert sorted(owned, key=id) == sorted(batch, key=id)
+
+
+@pytest.mark.parametrize("options", [(), pytest.param(FULL, marks=pytest.mark.thorough)])
+def test_divided_or_whole_is_the_same_in_bf16(tmp_path: Path, base: Path, options: tuple[str, ...]) -> None:
+    """A bf16 base under an fp32 adapter, or fp32 weights computed with in bf16: of as many processes."""
+    data = data_for(tmp_path, "dpo")
+    ddp, fsdp2 = (
+        tiny_recipe(tmp_path, base, *UNEVEN, "model.dtype=bfloat16", *options, parallel, name=name, data=data)
+        for name, parallel in (("ddp", "parallel=ddp"), ("fsdp2", "parallel=fsdp2"))
+    )
+    difference, where = largest_difference(train_in(2, fsdp2), train_in(2, ddp))
+    assert difference < CLOSE, where
