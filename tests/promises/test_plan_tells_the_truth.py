@@ -21,7 +21,7 @@ MIDDLE = {
     "vocab_size": 16_384,
     "hidden_size": 384,
     "intermediate_size": 1024,
-    "num_hidden_layers": 10,
+    "num_hidden_layers": 6,
     "num_attention_heads": 6,
     "num_key_value_heads": 2,
     "max_position_embeddings": 2048,
@@ -72,12 +72,12 @@ def palate(home: Path, *words: str) -> dict[str, Any]:
 
 def ratio_of(tmp_path: Path, shape: dict[str, Any], num_words: int, *overrides: str) -> float:
     base = write_base(tmp_path / "base", initializer_range=0.02, **shape)
-    data = write_rows(tmp_path / "rows.jsonl", title_rows(24, num_words))
+    data = write_rows(tmp_path / "rows.jsonl", title_rows(12, num_words))
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         f"output: {tmp_path / 'run'}\nmodel: {{base: {base}, device: cpu, adapter: {{rank: 16}}}}\n"
         f"data: {{train: {{source: {data}}}, eval_fraction: 0}}\ncompare: null\n"
-        "train: {batch_size: 8, max_steps: 4}\n"
+        "train: {batch_size: 8, max_steps: 3}\n"
     )
     plan = palate(tmp_path / "home", "plan", str(recipe), *overrides)
     summary = palate(tmp_path / "home", "train", str(recipe), *overrides)
@@ -92,7 +92,7 @@ def ratio_of(tmp_path: Path, shape: dict[str, Any], num_words: int, *overrides: 
 @pytest.mark.parametrize(
     ("num_words", "overrides"),
     [
-        (60, ["model.dtype=float32"]),
+        (40, ["model.dtype=float32"]),
         (40, ["model.dtype=float32", "model.adapter=null"]),
         (40, ["model.dtype=bfloat16", "objective.type=reward"]),
     ],

@@ -153,7 +153,7 @@ def plan_memory(
 
     def phase(name: str, row: RowMemory, **more: int) -> None:
         activations = row.activations + weights.largest_quantised
-        small = activations + row.head + row.gradients - row.large
+        small = activations + row.head - row.large
         heap = int((_HEAP_PER_LIVE_BYTE - 1) * small) + _HEAP_END_BYTES if on_cpu else 0
         parts = {"gradients": row.gradients, "activations": activations, "head": row.head, "heap": heap}
         found.phase(name, **fixed, **more, **parts)

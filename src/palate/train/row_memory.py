@@ -19,7 +19,7 @@ from palate.engine import Branch, Layout, Policy
 from palate.engine.forward import hidden_by_tree, pad_branches
 from palate.engine.head import _CHUNK_ELEMENTS, _shape
 from palate.engine.skeleton import Skeleton
-from palate.train.live_memory import LiveMemory
+from palate.train.live_memory import LARGE_BYTES, LiveMemory
 
 __all__ = ["RowMemory", "own_forward_bytes", "row_memory"]
 
@@ -32,7 +32,7 @@ _FROZEN_HEAD_COPIES, _CAPPED_HEAD_COPIES = 2, 4
 class RowMemory:
     """Bytes of one row. gradients: of all that is trained, in full. head: what going over the vocabulary adds
     where that is the largest moment. activations: the rest of the largest moment, masks and transients
-    included. large: how much of all that is in large tensors (`live_memory.py`)."""
+    included. large: how much of it and the head is in large tensors (`live_memory.py`)."""
 
     activations: int
     head: int
@@ -80,7 +80,8 @@ def row_memory(
     peak, large = max(moments)
     (without_head, _), (with_head, _), (after, _) = moments
     head = max(0, with_head - max(without_head, after))
-    return RowMemory(peak - head - gradients, head, gradients, large)
+    large_gradients = sum(n for p in parameters if (n := p.numel() * p.element_size()) >= LARGE_BYTES)
+    return RowMemory(peak - head - gradients, head, gradients, max(0, large - large_gradients))
 
 
 class _Rows:
