@@ -20,7 +20,7 @@ __all__ = ["Footprint", "Rows", "Weights", "loaded_weights", "plan_memory"]
 
 # Torch asks glibc for aligned memory, and glibc does not find a freed piece for an aligned request of its own
 # size: what is freed between tensors that stay is of little use until they go. So the heap holds more than is
-# live: 1.6 to 2.5 times as much in the runs of docs/plan.md, the more the more rows differ in length.
+# live: 1.6 to 2.7 times as much in most runs of docs/plan.md, the more the more rows differ in length.
 _HEAP_PER_LIVE_BYTE = 2.1
 # And it gives back its end only where that is more than twice what it takes for large.
 _HEAP_END_BYTES = 2 * LARGE_BYTES
