@@ -252,8 +252,7 @@ def invented_titles(seed: int, num_ideas: int = 100) -> Iterator[dict[str, str]]
 
 def _row(example: Any) -> dict[str, Any]:
     sides = {}
-    for name in ("chosen", "rejected"):
-        branch = getattr(example, name)
+    for name, branch in zip(("chosen", "rejected"), example.branches, strict=True):
         sides[f"{name}_ids"], sides[f"{name}_scored"] = branch.token_ids.tolist(), branch.scored.tolist()
     messages = {
         name: [message.as_dict() for message in getattr(example.record, name)]

@@ -55,7 +55,7 @@ def plainly(policy: Policy, branches: list[Branch]) -> Tensor:
 def test_it_is_what_all_logits_say(
     kind: str, layout: Layout, with_grad: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(head_module, "_CHUNK_ELEMENTS", 7 * VOCABULARY)
+    monkeypatch.setattr(head_module, "CHUNK_ELEMENTS", 7 * VOCABULARY)
     policy = policy_with(kind)
     for batch in ("group", "forest"):
         branches = tiny_branches(batch)

@@ -19,7 +19,7 @@ SHAPE_IDS = ["plain", "soft cap", "multiplied", "divided"]
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two contexts a chunk: seven contexts make four chunks, the last of them short."""
-    monkeypatch.setattr(head_module, "_CHUNK_ELEMENTS", 2 * VOCABULARY)
+    monkeypatch.setattr(head_module, "CHUNK_ELEMENTS", 2 * VOCABULARY)
 
 
 def problem(dtype: torch.dtype = torch.float32) -> tuple[Tensor, nn.Linear, Tensor, Tensor]:

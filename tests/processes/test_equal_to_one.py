@@ -79,7 +79,6 @@ def test_a_process_may_have_nothing_to_do(tmp_path: Path, base: Path, parallel: 
     compare_runs(tmp_path, base, data, [f"parallel={parallel}"], *options)
 
 
-@pytest.mark.xfail(strict=True, reason="Meter drops a sum that is exactly 0 where this process added nothing")
 def test_a_main_process_without_rows_logs_a_reward_of_zero(tmp_path: Path, base: Path) -> None:
     """DPO's rewards at step 1."""
     data = data_for(tmp_path, "dpo")

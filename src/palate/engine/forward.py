@@ -28,12 +28,12 @@ def hidden_by_tree(
     if getattr(policy.base_model, "_is_stateful", False):
         # A state passes over siblings as it passes over ancestors: no mask keeps them apart.
         raise ValueError("its layers carry a state from each token to the next")
-    tree = build_tree(branches, with_leaves=with_leaves).to(policy.device).padded(_row_multiple(policy))
+    tree = build_tree(branches, with_leaves=with_leaves).to(policy.device).padded(row_multiple(policy))
     mask = model_mask(tree, policy.text_config, policy.attention, policy.compute_dtype)
     return tree, policy.hidden_states(tree.token_ids_N[None], mask, tree.depth_N[None])[0]
 
 
-def _row_multiple(policy: Policy) -> int:
+def row_multiple(policy: Policy) -> int:
     """What a row's length is rounded up to.
 
     On a CPU every new shape of a bf16 product is compiled first, a millisecond each, and kept, most of a

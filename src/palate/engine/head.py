@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 __all__ = ["Edges", "LanguageHead", "log_collision"]
 
 # Elements of one chunk of logits: 64 MiB of them in fp32, whatever the vocabulary.
-_CHUNK_ELEMENTS = 2**24
+CHUNK_ELEMENTS = 2**24
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +65,7 @@ class LanguageHead:
         if hidden_CD.shape[0] == 0:
             nothing = hidden_CD.new_zeros(0, dtype=torch.float32)
             return Edges(nothing, nothing if collision else None)
-        if self._is_plain_and_frozen():
+        if self.is_plain_and_frozen():
             head = self.module.weight, self.scale, self.softcap
             logps_E, log_collision_C = _FrozenHead.apply(
                 hidden_CD, edge_context_E, edge_target_E, *head, collision
@@ -73,7 +73,7 @@ class LanguageHead:
             return Edges(logps_E, log_collision_C)
         return self._by_autograd(hidden_CD, edge_context_E, edge_target_E, collision)
 
-    def _is_plain_and_frozen(self) -> bool:
+    def is_plain_and_frozen(self) -> bool:
         if type(self.module) is not nn.Linear or getattr(self.module, "bias", None) is not None:
             return False
         return not (self.module.weight.requires_grad and torch.is_grad_enabled())
@@ -85,7 +85,7 @@ class LanguageHead:
         vocabulary = int(getattr(self.module, "out_features", 0)) or 65536
 
         def chunk(hidden: Tensor, context: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
-            logits = _shape(self.module(hidden).float(), self.scale, self.softcap)
+            logits = shape_logits(self.module(hidden).float(), self.scale, self.softcap)
             log_norm = logits.logsumexp(-1)
             logps = logits[context, target] - log_norm[context]
             if not collision:
@@ -133,7 +133,7 @@ class _FrozenHead(torch.autograd.Function):
         logps, means, slopes, collisions = [], [], [], []
         for start, stop, edges in _chunks(hidden.shape[0], weight.shape[0], edge_context_E):
             context, target = edge_context_E[edges] - start, edge_target_E[edges]
-            logits = _shape(F.linear(hidden[start:stop], weight).float(), scale, softcap)
+            logits = shape_logits(F.linear(hidden[start:stop], weight).float(), scale, softcap)
             log_norm = logits.logsumexp(-1, keepdim=True)
             edge_logits = logits[context, target]
             logps.append(edge_logits - log_norm[context, 0])
@@ -171,7 +171,7 @@ class _FrozenHead(torch.autograd.Function):
         return (grad_CD.mul_(ctx.scale).to(ctx.dtype), None, None, None, None, None, None)
 
 
-def _shape(logits: Tensor, scale: float, softcap: float | None) -> Tensor:
+def shape_logits(logits: Tensor, scale: float, softcap: float | None) -> Tensor:
     """What the model does to its logits after the matrix product. May work in place."""
     if scale != 1.0:
         logits = logits * scale
@@ -182,7 +182,7 @@ def _shape(logits: Tensor, scale: float, softcap: float | None) -> Tensor:
 
 def _chunks(num_contexts: int, vocabulary: int, edge_context_E: Tensor) -> list[tuple[int, int, slice]]:
     """(first context, one past the last, their edges) of each chunk; edges are sorted by context."""
-    rows = max(1, _CHUNK_ELEMENTS // vocabulary)
+    rows = max(1, CHUNK_ELEMENTS // vocabulary)
     starts = list(range(0, num_contexts, rows))
     bounds = torch.tensor([*starts, num_contexts], device=edge_context_E.device)
     edges = torch.searchsorted(edge_context_E, bounds).tolist()

@@ -67,7 +67,7 @@ def load_policy(
         policy.model, policy.start_hash = continue_adapter(policy.base_model, start)
         policy.notes += _other_base(start, policy)
     if gradient_checkpointing:
-        _checkpoint_layers(policy)
+        checkpoint_layers(policy)
     policy.model.train()
     return policy
 
@@ -90,14 +90,14 @@ def load_trained(
         policy.model.eval()
         return policy
     _refuse_other_head(adapter, head)
-    policy = _load_base(options.model_copy(update=_base_of(adapter)), None, head, seed=0)
+    policy = _load_base(options.model_copy(update=base_of_adapter(adapter)), None, head, seed=0)
     policy.name = name
     policy.model = load_adapter(policy.base_model, adapter)
     policy.model.eval()
     return policy
 
 
-def _base_of(adapter: Path) -> dict[str, str | None]:
+def base_of_adapter(adapter: Path) -> dict[str, str | None]:
     """The base an adapter was trained on, as model options name it."""
     config = _adapter_config(adapter)
     return {"base": str(config["base_model_name_or_path"]), "revision": config.get("revision")}
@@ -132,7 +132,7 @@ def _adapter_config(adapter: Path) -> dict[str, Any]:
 
 def _other_base(adapter: Path, policy: Policy) -> tuple[str, ...]:
     """A note where the adapter was trained on what goes by another name: it fits, but may not belong."""
-    before = _base_of(adapter)
+    before = base_of_adapter(adapter)
     known = {policy.name, policy.source, str(policy.folder)}
     if before["base"] not in known and str(Path(str(before["base"])).resolve()) not in known:
         return (f"the adapter in {adapter} was trained on {before['base']}, not on {policy.name}",)
@@ -144,7 +144,7 @@ def _other_base(adapter: Path, policy: Policy) -> tuple[str, ...]:
     return ()
 
 
-def _checkpoint_layers(policy: Policy) -> None:
+def checkpoint_layers(policy: Policy) -> None:
     model = policy.base_model
     # Renamed within transformers 5; the old name goes with 6.
     enable = getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)
@@ -172,13 +172,13 @@ def _load_base(
     """
     found = folder or resolve_model_folder(options.base, options.revision)
     device = choose_device(options.device)
-    config = _load_config(found, options.base)
+    config = load_config(found, options.base)
     tokenizer = load_tokenizer(found, options.base)
     if head == "scores":
         reward_config(config, options.base)
-    attention = _choose_attention(options.attention, config, device)
-    dtype = _choose_dtype(options.dtype, config, device)
-    _refuse_second_quantisation(options, config)
+    attention = choose_attention(options.attention, config, device)
+    dtype = choose_dtype(options.dtype, config, device)
+    refuse_second_quantisation(options, config)
     how: dict[str, Any] = {"dtype": weights or dtype, "attn_implementation": attention}
     if options.quantization is not None:
         how["quantization_config"] = quantization_config(options.quantization, dtype)
@@ -200,7 +200,7 @@ def _load_base(
     if attention == "sdpa" and device.type == "cpu":
         register_cpu_attention()
         model.set_attn_implementation(CPU_ATTENTION)
-    _switch_off_dropout(model)
+    switch_off_dropout(model)
     lighten_modules(model)
     is_local = folder is not None or Path(options.base).expanduser().is_dir()
     return Policy(
@@ -218,7 +218,7 @@ def _load_base(
     )
 
 
-def _refuse_second_quantisation(options: ModelOptions, config: Any) -> None:
+def refuse_second_quantisation(options: ModelOptions, config: Any) -> None:
     """A base that comes quantised is taken as it is, under an adapter."""
     if getattr(config, "quantization_config", None) is None:
         return
@@ -312,7 +312,7 @@ def load_tokenizer(folder: Path, name: str) -> Any:
         ) from None
 
 
-def _load_config(folder: Path, name: str) -> Any:
+def load_config(folder: Path, name: str) -> Any:
     from transformers import AutoConfig
 
     try:
@@ -377,7 +377,7 @@ def _load_weights(
     return model, is_fresh
 
 
-def _choose_attention(wanted: str, config: Any, device: torch.device) -> str:
+def choose_attention(wanted: str, config: Any, device: torch.device) -> str:
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
     softcap = getattr(text, "attn_logit_softcapping", None)
     if wanted == "auto":
@@ -408,7 +408,7 @@ def _model_class(config: Any) -> Any:
     return found[0] if isinstance(found, (list, tuple)) else found
 
 
-def _choose_dtype(wanted: str, config: Any, device: torch.device) -> torch.dtype:
+def choose_dtype(wanted: str, config: Any, device: torch.device) -> torch.dtype:
     if wanted != "auto":
         return _DTYPES[wanted]
     own = getattr(config, "dtype", None) or torch.float32
@@ -417,7 +417,7 @@ def _choose_dtype(wanted: str, config: Any, device: torch.device) -> torch.dtype
     return own if own in _DTYPES.values() else torch.float32
 
 
-def _switch_off_dropout(causal_lm: nn.Module) -> None:
+def switch_off_dropout(causal_lm: nn.Module) -> None:
     """No dropout of the base's own, not even in training.
 
     Preference objectives compare the policy with its reference: noise in one of them would be a preference

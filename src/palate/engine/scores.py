@@ -55,7 +55,7 @@ def scores_and_states(
     """`branch_scores`, and the hidden states [B, D] that the head was given."""
     if layout == "own_logits":
         raise ValueError("scores are computed by the layouts tree and padded; own_logits is for logits")
-    head, read = policy.score_head, _as_read(policy, branches)
+    head, read = policy.score_head, as_read(policy, branches)
     with policy.autocast():
         if layout == "tree":
             tree, hidden_ND = hidden_by_tree(policy, read, with_leaves=True)
@@ -77,7 +77,7 @@ def own_forward_scores(policy: Policy, branches: Sequence[Branch]) -> tuple[Tens
         Scores, fp32 [B], and the hidden states [B, D] where they are read.
     """
     scores, states = [], []
-    lengths = [len(branch) for branch in _as_read(policy, branches)]
+    lengths = [len(branch) for branch in as_read(policy, branches)]
     with torch.no_grad(), _SeenByHead(policy.score_head) as seen:
         for branch, length in zip(branches, lengths, strict=True):
             ids = torch.from_numpy(branch.token_ids)[None].to(policy.device)
@@ -122,7 +122,7 @@ def _dtype(head: nn.Module) -> torch.dtype:
     return next(head.parameters()).dtype
 
 
-def _as_read(policy: Policy, branches: Sequence[Branch]) -> list[Branch]:
+def as_read(policy: Policy, branches: Sequence[Branch]) -> list[Branch]:
     """The branches without what the model takes for padding at their ends."""
     pad = policy.text_config.pad_token_id
     return [branch if pad is None else _without_trailing(branch, pad) for branch in branches]

@@ -19,15 +19,15 @@ from palate.engine.adapter import add_lora, find_adapter, first_line
 from palate.engine.cpu_attention import CPU_ATTENTION, register_cpu_attention
 from palate.engine.light_modules import lighten_modules
 from palate.engine.loading import (
-    _checkpoint_layers,
-    _choose_attention,
-    _choose_dtype,
-    _load_config,
-    _refuse_second_quantisation,
-    _switch_off_dropout,
+    checkpoint_layers,
+    choose_attention,
     choose_device,
+    choose_dtype,
+    load_config,
     load_tokenizer,
+    refuse_second_quantisation,
     resolve_model_folder,
+    switch_off_dropout,
 )
 from palate.engine.lora import lighten_lora
 from palate.engine.policy import Head, Policy
@@ -69,13 +69,13 @@ def load_skeleton(
     """What `load_policy` would load, without its weights; arguments and errors are the same."""
     found = folder or resolve_model_folder(options.base, options.revision)
     device = choose_device(options.device)
-    config = _load_config(found, options.base)
+    config = load_config(found, options.base)
     tokenizer = load_tokenizer(found, options.base)
     if head == "scores":
         reward_config(config, options.base)
-    attention = _choose_attention(options.attention, config, device)
-    dtype = _choose_dtype(options.dtype, config, device)
-    _refuse_second_quantisation(options, config)
+    attention = choose_attention(options.attention, config, device)
+    dtype = choose_dtype(options.dtype, config, device)
+    refuse_second_quantisation(options, config)
     weights = dtype if options.adapter is not None else torch.float32
     kernel = "eager" if attention == "eager" else "sdpa"
     model = _build(config, head, weights, kernel, options.base)
@@ -86,7 +86,7 @@ def load_skeleton(
     if kernel == "sdpa" and device.type == "cpu":
         register_cpu_attention()
         model.set_attn_implementation(CPU_ATTENTION)
-    _switch_off_dropout(model)
+    switch_off_dropout(model)
     _lighten(model)
     policy = Policy(
         model=model,
@@ -102,7 +102,7 @@ def load_skeleton(
     quantised = _linears(model) if options.quantization is not None else {}
     policy.model = _with_adapter(model, options, seed)
     if gradient_checkpointing:
-        _checkpoint_layers(policy)
+        checkpoint_layers(policy)
     policy.model.train()
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     with mode:

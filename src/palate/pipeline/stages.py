@@ -23,6 +23,7 @@ from palate.recipe import CompareOptions, ModelOptions, Recipe, SourceOptions, l
 from palate.records import Messages, as_messages
 from palate.report import build_report
 from palate.train import Processes, RunFolder, file_hash, join_processes, train
+from palate.train.trackers import refuse_missing_trackers
 from palate.watcher import Watcher
 
 __all__ = [
@@ -85,6 +86,7 @@ def train_stage(
     processes = processes or join_processes(recipe.model.device)
     watcher = watcher if watcher is not None and processes.is_main else Watcher()
     folder = RunFolder(recipe.output)
+    refuse_missing_trackers(recipe.train.trackers)
     with folder.lock() if processes.is_main else nullcontext():
         if processes.is_main:
             folder.begin(recipe)
@@ -93,9 +95,9 @@ def train_stage(
             watcher.note(f"{folder.path} is trained already")
             _note_changed_data(recipe, folder, watcher)
             return folder.read("summary.json")
-        train_records = _read(recipe.data.train, recipe.data.system)
+        train_records = read_source(recipe.data.train, recipe.data.system)
         held_out = recipe.data.eval
-        eval_records = _read(held_out, recipe.data.system) if held_out is not None else None
+        eval_records = read_source(held_out, recipe.data.system) if held_out is not None else None
         watcher.note(_account_of(train_records))
         base = base_folder(recipe, watcher)
         with processes.noticing_loss():
@@ -233,7 +235,7 @@ def playground_folder(watcher: Watcher | None = None) -> Path:
             watcher.end()
 
 
-def _read(source: SourceOptions, system: str | None) -> RecordSet:
+def read_source(source: SourceOptions, system: str | None) -> RecordSet:
     if source.source != PLAYGROUND:
         return read_records(source, system=system)
     local = source.model_copy(update={"source": str(write_pairs())})

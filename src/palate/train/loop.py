@@ -188,7 +188,7 @@ def _evaluate_and_save_if_due(trainer: Trainer) -> None:
     if progress.step == 0:
         return
     improved = False
-    if trainer.eval_examples and _due(options.evaluate_every, progress.step, plan):
+    if trainer.eval_examples and is_due(options.evaluate_every, progress.step, plan):
         if progress.last_evaluated != progress.step:
             improved = evaluate(trainer)
             _stop_if_asked(trainer)
@@ -196,7 +196,7 @@ def _evaluate_and_save_if_due(trainer: Trainer) -> None:
             stale = f"{progress.num_stale_evaluations} evaluations without a better {options.best_metric}"
             trainer.watcher.note(f"stopped early at step {progress.step}: {stale}")
     last = progress.stopped_early or progress.step == plan.num_steps
-    if improved or last or _due(options.checkpoint_every, progress.step, plan):
+    if improved or last or is_due(options.checkpoint_every, progress.step, plan):
         trainer.save(trainer)
 
 
@@ -314,7 +314,7 @@ def _log(trainer: Trainer, line: dict[str, Any]) -> None:
     trainer.on_line(line)
 
 
-def _due(every: int | str, step: int, plan: BatchPlan) -> bool:
+def is_due(every: int | str, step: int, plan: BatchPlan) -> bool:
     if step == plan.num_steps:
         return True
     return step % (plan.steps_per_epoch if isinstance(every, str) else every) == 0

@@ -109,9 +109,11 @@ class Meter:
             self._numbers |= dict(zip(self._tensors, values, strict=True))
             self._tensors = {}
         names = sorted(_EVERY_NAME)
-        totals = self.processes.sum([self._numbers.get(name, 0.0) for name in names])
-        sums = dict(zip(names, totals, strict=True))
-        return {name: sums[name] for name in names if sums[name] or name in self._numbers}
+        # A process without rows of its own adds nothing; what the others added is there all the same.
+        known = [float(name in self._numbers) for name in names]
+        totals = self.processes.sum([*(self._numbers.get(name, 0.0) for name in names), *known])
+        each = zip(names, totals[: len(names)], totals[len(names) :], strict=True)
+        return {name: total for name, total, num_knowing in each if num_knowing}
 
     def _sum(self, name: str, value: Tensor | float) -> None:
         if isinstance(value, Tensor):

@@ -14,7 +14,7 @@ from typing import Any
 
 from palate.data import RecordSet
 from palate.engine import Branch, Layout, Policy, Renderer, resolve_model_folder
-from palate.engine.loading import _base_of
+from palate.engine.loading import base_of_adapter
 from palate.engine.skeleton import load_skeleton
 from palate.recipe import LoraOptions, Recipe
 from palate.train.batches import BatchPlan, RowCost, cut_into_rows, plan_batches
@@ -220,7 +220,7 @@ def _other_reference(recipe: Recipe, base_folder: Path | None) -> int:
     options = recipe.model.model_copy(update={"base": name, "adapter": LoraOptions()})
     folder = base_folder if name == recipe.model.base else None
     if (adapter / "adapter_config.json").is_file():
-        options = options.model_copy(update=_base_of(adapter))
+        options = options.model_copy(update=base_of_adapter(adapter))
         folder = None
     found = loaded_weights(load_skeleton(options, folder=folder), options.quantization)
     return found.base

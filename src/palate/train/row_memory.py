@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from palate.engine import Branch, Layout, Policy
 from palate.engine.forward import hidden_by_tree, pad_branches
-from palate.engine.head import _CHUNK_ELEMENTS, _shape
+from palate.engine.head import CHUNK_ELEMENTS, shape_logits
 from palate.engine.skeleton import Skeleton
 from palate.train.live_memory import LARGE_BYTES, LiveMemory
 
@@ -107,8 +107,8 @@ def _through_head(policy: Policy, read_CD: Tensor) -> tuple[Tensor, Any]:
             return policy.score_head(read_CD.float())[:, 0], None
     head = policy.head
     vocabulary = _vocabulary(head.module)
-    rows = max(1, _CHUNK_ELEMENTS // vocabulary)
-    if head._is_plain_and_frozen():
+    rows = max(1, CHUNK_ELEMENTS // vocabulary)
+    if head.is_plain_and_frozen():
         weight = head.module.weight.to(policy.compute_dtype)  # a copy where weights are held in more
         copies = _FROZEN_HEAD_COPIES if head.softcap is None else _CAPPED_HEAD_COPIES
         logits = [torch.empty(min(len(read_CD), rows) * vocabulary) for _ in range(copies)]
@@ -116,7 +116,7 @@ def _through_head(policy: Policy, read_CD: Tensor) -> tuple[Tensor, Any]:
         return read_CD, torch.empty_like(read_CD)
 
     def chunk(hidden: Tensor) -> Tensor:
-        logits = _shape(head.module(hidden).float(), head.scale, head.softcap)
+        logits = shape_logits(head.module(hidden).float(), head.scale, head.softcap)
         torch.empty_like(logits)  # inside logsumexp
         first = torch.zeros(len(hidden), dtype=torch.long)
         return logits[first, first] - logits.logsumexp(-1)[first]

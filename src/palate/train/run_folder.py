@@ -16,7 +16,7 @@ from typing import Any
 
 from palate import durable
 from palate.errors import ArtifactError, RecipeError
-from palate.recipe import Recipe, dump_recipe, load_recipe
+from palate.recipe import Recipe, TrainOptions, dump_recipe, load_recipe
 
 __all__ = ["RunFolder"]
 
@@ -85,7 +85,7 @@ class RunFolder:
             differing = [
                 name
                 for name in ("seed", "model", "data", "objective", "reference", "train")
-                if getattr(other, name) != getattr(recipe, name)
+                if _decisive(getattr(other, name)) != _decisive(getattr(recipe, name))
             ]
             if differing and self._has_work():
                 raise RecipeError(
@@ -257,3 +257,10 @@ class RunFolder:
                 kept.append(line + b"\n")
         if end or len(kept) < len(lines):
             durable.write_bytes(self.metrics_file, b"".join(kept))
+
+
+def _decisive(section: object) -> object:
+    """What of a recipe's section decides its result: where a run can be watched may change on the way."""
+    if isinstance(section, TrainOptions):
+        return section.model_copy(update={"trackers": (), "tracker_project": None})
+    return section

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from palate.engine import Branch, Layout, Policy, build_tree
-from palate.engine.forward import _row_multiple
-from palate.engine.scores import _as_read
+from palate.engine.forward import row_multiple
+from palate.engine.scores import as_read
 from palate.recipe import TrainOptions
 from palate.train.batches import BatchPlan, RowCost, cut_into_rows
 from palate.train.examples import Example
 from palate.train.inputs import row_branches
-from palate.train.loop import _due
+from palate.train.loop import is_due
 from palate.watcher import Watcher
 
 __all__ = [
@@ -122,11 +122,11 @@ def count_branches(units: Sequence[Sequence[Branch]], policy: Policy, layout: La
 
 
 def _tokens(branches: Sequence[Branch], policy: Policy, layout: Layout) -> Tokens:
-    read = _as_read(policy, branches) if policy.is_reward_model else branches
+    read = as_read(policy, branches) if policy.is_reward_model else branches
     represented = sum(len(branch) for branch in read)
     scored = 0 if policy.is_reward_model else sum(branch.num_scored for branch in read)
     if layout == "tree":
-        tree = build_tree(read, with_leaves=policy.is_reward_model).padded(_row_multiple(policy))
+        tree = build_tree(read, with_leaves=policy.is_reward_model).padded(row_multiple(policy))
         return Tokens(represented, tree.num_nodes, scored)
     return Tokens(represented, len(read) * max(len(branch) for branch in read), scored)
 
@@ -135,9 +135,9 @@ def evaluation_steps(plan: BatchPlan, options: TrainOptions, num_held_out: int) 
     """After which optimizer steps the held-out examples are gone through; an early stop may cut it short."""
     if not num_held_out:
         return []
-    return [step for step in range(1, plan.num_steps + 1) if _due(options.evaluate_every, step, plan)]
+    return [step for step in range(1, plan.num_steps + 1) if is_due(options.evaluate_every, step, plan)]
 
 
 def checkpoint_steps(plan: BatchPlan, options: TrainOptions) -> list[int]:
     """After which optimizer steps a checkpoint is written in any case; a new best one is written besides."""
-    return [step for step in range(1, plan.num_steps + 1) if _due(options.checkpoint_every, step, plan)]
+    return [step for step in range(1, plan.num_steps + 1) if is_due(options.checkpoint_every, step, plan)]
