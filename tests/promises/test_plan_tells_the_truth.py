@@ -115,3 +115,20 @@ def test_planned_memory_is_measured_memory(tmp_path: Path, num_words: int, overr
 )
 def test_that_of_a_135m_model_too(tmp_path: Path, overrides: list[str]) -> None:
     assert 0.85 <= ratio_of(tmp_path, LARGE, 40, *overrides) <= 1.15
+
+
+def test_a_process_does_not_answer_for_the_one_that_started_it() -> None:
+    """The system's own count of a process begins with its parent's."""
+    ballast = bytearray(os.urandom(1)) * (600 * 2**20)
+    said = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import torch; from palate.train.memory import peak_memory_bytes;"
+            "print(peak_memory_bytes(torch.device('cpu')))",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert 50 * 2**20 < int(said) < 600 * 2**20 <= len(ballast)
