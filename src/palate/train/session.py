@@ -65,17 +65,7 @@ def train(
     refuse_missing_trackers(recipe.train.trackers)
     started = time.perf_counter()
     seed_everything(recipe.seed + processes.rank)
-    policy = load_policy(
-        recipe.model,
-        head=recipe.objective.reads,
-        seed=recipe.seed,
-        folder=base_folder,
-        gradient_checkpointing=recipe.train.gradient_checkpointing,
-    )
-    for note in policy.notes:
-        watcher.note(note)
-    if recipe.parallel == "fsdp2":
-        _divide(policy, processes)
+    policy = _load(recipe, base_folder, processes, watcher)
     renderer = Renderer(policy.tokenizer, recipe.data.template, policy.stop_ids())
     train_set, eval_set = encode_data(recipe, train_records, eval_records, renderer)
     checkpoint = None
@@ -86,10 +76,7 @@ def train(
         write_data_account(folder, train_records, eval_records, train_set, eval_set)
         write_origins(recipe, policy, folder, train_records, eval_records)
     plan = plan_batches(train_set.examples, recipe.train, recipe.seed)
-    _refuse_idle_options(recipe, plan, eval_set)
-    _refuse_different_starts(policy, plan, processes)
-    if processes.is_main:
-        require_room(folder, policy, recipe, plan, len(eval_set))
+    _refuse_what_cannot_go_well(recipe, policy, plan, eval_set, folder, processes)
     cost = row_cost(policy, recipe.train)
     proof = _prove(policy, plan, cost, recipe)
     watcher.note(proof.note)
@@ -113,29 +100,12 @@ def train(
         processes=processes,
         save=save,
     )
-    if policy.compute_dtype == torch.float16:
-        trainer.progress.loss_scale = _FIRST_FLOAT16_LOSS_SCALE
-    checkpoint = processes.gather(checkpoint)[0]
-    if checkpoint is not None:
-        take_up(trainer, checkpoint)
-        watcher.note(f"resumed after step {trainer.progress.step} of {plan.num_steps}")
-    trackers.start(trainer.progress.step)
-    watcher.begin("training", plan.num_steps)
-    try:
-        run_steps(trainer)
-    except BaseException:
-        trackers.finish()
-        raise
-    finally:
-        watcher.end()
-        if reference is not None:
-            reference.close()
+    _train_from(trainer, processes.gather(checkpoint)[0], trackers)
     summary = summarise(trainer, proof, train_records, eval_records, train_set, eval_set)
     summary["reference_seconds"] = reference_seconds
     summary["total_seconds"] = time.perf_counter() - started
-    summary["pairs_per_second"] = trainer.progress.num_examples / (
-        trainer.progress.seconds + reference_seconds
-    )
+    seconds = trainer.progress.seconds + reference_seconds
+    summary["pairs_per_second"] = trainer.progress.num_examples / seconds
     if processes.is_main:
         best = checkpoint_folder(folder.checkpoints, summary["best_step"])
         publish(best, folder.adapter if policy.has_adapter else folder.model)
@@ -143,6 +113,56 @@ def train(
     trackers.finish(summary)
     processes.wait()
     return summary
+
+
+def _load(recipe: Recipe, base_folder: Path | None, processes: Processes, watcher: Watcher) -> Policy:
+    policy = load_policy(
+        recipe.model,
+        head=recipe.objective.reads,
+        seed=recipe.seed,
+        folder=base_folder,
+        gradient_checkpointing=recipe.train.gradient_checkpointing,
+    )
+    for note in policy.notes:
+        watcher.note(note)
+    if recipe.parallel == "fsdp2":
+        _divide(policy, processes)
+    return policy
+
+
+def _refuse_what_cannot_go_well(
+    recipe: Recipe,
+    policy: Policy,
+    plan: BatchPlan,
+    eval_set: ExampleSet,
+    folder: RunFolder,
+    processes: Processes,
+) -> None:
+    """What can be told before the first step is told before it."""
+    _refuse_idle_options(recipe, plan, eval_set)
+    _refuse_different_starts(policy, plan, processes)
+    if processes.is_main:
+        require_room(folder, policy, recipe, plan, len(eval_set))
+
+
+def _train_from(trainer: Trainer, checkpoint: Path | None, trackers: Trackers) -> None:
+    """Train to the end, from a checkpoint where there is one."""
+    if trainer.source.policy.compute_dtype == torch.float16:
+        trainer.progress.loss_scale = _FIRST_FLOAT16_LOSS_SCALE
+    if checkpoint is not None:
+        take_up(trainer, checkpoint)
+        trainer.watcher.note(f"resumed after step {trainer.progress.step} of {trainer.plan.num_steps}")
+    trackers.start(trainer.progress.step)
+    trainer.watcher.begin("training", trainer.plan.num_steps)
+    try:
+        run_steps(trainer)
+    except BaseException:
+        trackers.finish()
+        raise
+    finally:
+        trainer.watcher.end()
+        if trainer.source.reference is not None:
+            trainer.source.reference.close()
 
 
 def _refuse_different_starts(policy: Policy, plan: BatchPlan, processes: Processes) -> None:
