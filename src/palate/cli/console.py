@@ -90,7 +90,8 @@ def writing_output() -> Iterator[None]:
 def finish_output() -> None:
     """Have standard output written to its end; errors as in `writing_output`."""
     with writing_output():
-        sys.stdout.flush()
+        if sys.stdout is not None:  # whoever closed it does not want to hear
+            sys.stdout.flush()
 
 
 def print_json(content: Any) -> None:

@@ -16,7 +16,7 @@ from palate.engine.lora import lighten_lora
 from palate.errors import ModelError
 from palate.recipe import ExistingAdapterOptions, LoraOptions
 
-__all__ = ["add_lora", "continue_adapter", "find_adapter", "first_line", "load_adapter"]
+__all__ = ["adapter_hash", "add_lora", "continue_adapter", "find_adapter", "first_line", "load_adapter"]
 
 _MAMBAS = {"mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h"}
 
@@ -166,11 +166,16 @@ def continue_adapter(base: Any, adapter: Path) -> tuple[nn.Module, str]:
     model = _load(base, adapter, is_trainable=True)
     _hold_in_fp32(model)
     lighten_lora(model)
+    return model, adapter_hash(adapter)
+
+
+def adapter_hash(adapter: Path) -> str:
+    """sha256 of an adapter's two files."""
     content = hashlib.sha256()
     for name in ("adapter_config.json", "adapter_model.safetensors"):
         with (adapter / name).open("rb") as stream:
             content.update(hashlib.file_digest(stream, "sha256").digest())
-    return model, content.hexdigest()
+    return content.hexdigest()
 
 
 def load_adapter(base: Any, adapter: Path) -> nn.Module:

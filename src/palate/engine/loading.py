@@ -13,7 +13,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from palate.engine.adapter import add_lora, continue_adapter, find_adapter, first_line, load_adapter
+from palate.engine.adapter import (
+    adapter_hash,
+    add_lora,
+    continue_adapter,
+    find_adapter,
+    first_line,
+    load_adapter,
+)
 from palate.engine.cpu_attention import CPU_ATTENTION, register_cpu_attention
 from palate.engine.light_modules import lighten_modules
 from palate.engine.policy import Head, Policy
@@ -93,6 +100,7 @@ def load_trained(
     policy = _load_base(options.model_copy(update=base_of_adapter(adapter)), None, head, seed=0)
     policy.name = name
     policy.model = load_adapter(policy.base_model, adapter)
+    policy.start_hash = adapter_hash(adapter)
     policy.model.eval()
     return policy
 

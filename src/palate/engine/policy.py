@@ -46,7 +46,7 @@ class Policy:
     quantization: str = "none"
     """How the base's linear layers are held, such as `nf4+double`: a part of the reference's numerics."""
     start_hash: str = ""
-    """sha256 of the adapter that training starts from; empty where it starts from the base."""
+    """sha256 of the adapter that it came with; empty where it is the base, or has a fresh one."""
     notes: tuple[str, ...] = ()
     """What a person should know about how it was loaded."""
     sharding: Sharding | None = None

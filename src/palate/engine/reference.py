@@ -178,7 +178,7 @@ class Reference:
             "the reference cache is damaged or cannot be used",
             where=str(self._file),
             why=why,
-            next="delete that file; it is computed anew. PALATE_HOME puts it elsewhere",
+            next="make room there, or delete that file: it is computed anew. PALATE_HOME puts it elsewhere",
         )
 
     def _get(self, branch: Branch) -> np.ndarray:

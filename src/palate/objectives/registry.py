@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from importlib import import_module
 from typing import Any
 
 from torch import Tensor
 
-from palate.errors import RecipeError
+from palate.errors import RecipeError, TrainingError
 from palate.objectives.wpo import wpo_weights
 from palate.recipe.objective import Objective, ObjectiveOptions, PairObjective
 
@@ -33,4 +34,24 @@ def objective_for(options: ObjectiveOptions) -> Callable[[Any], Tensor]:
         ) from None
     if isinstance(options, PairObjective) and options.weighting == "wpo":
         return lambda inputs: wpo_weights(inputs) * loss(inputs, options)
-    return lambda inputs: loss(inputs, options)
+    if options.loss.startswith("palate."):
+        return lambda inputs: loss(inputs, options)
+    return lambda inputs: _checked(loss(inputs, options), inputs, options)
+
+
+def _checked(losses: Any, inputs: Any, options: ObjectiveOptions) -> Tensor:
+    """What another package's loss gave, if it is one loss for each example: a mean would be broadcast."""
+    num_examples = next(len(value) for value in _values(inputs) if isinstance(value, Tensor) and value.ndim)
+    if isinstance(losses, Tensor) and losses.shape == (num_examples,) and losses.is_floating_point():
+        return losses
+    found = f"a tensor {list(losses.shape)} of {losses.dtype}" if isinstance(losses, Tensor) else repr(losses)
+    raise TrainingError(
+        f"the loss of objective {options.type} is not one number for each example",
+        where=options.loss,
+        why=f"of {num_examples} examples it made {found[:200]}",
+        next="have it return a floating-point tensor of shape [B], not reduced",
+    )
+
+
+def _values(inputs: Any) -> list[Any]:
+    return [getattr(inputs, field.name) for field in fields(inputs)]

@@ -216,7 +216,7 @@ class TrainOptions(Section):
     epochs: Annotated[float, Field(gt=0, le=100_000)] = 1
     """Passes over the training pairs; a fraction is a part of one."""
     max_steps: Annotated[int, Field(gt=0, le=10**9)] | None = None
-    """Stop after this many optimizer steps, whatever `epochs` says."""
+    """Stop after so many optimizer steps. Less than an epoch learns from a part, the same for any seed."""
     batch_size: BatchSize = 8
     """Pairs per optimizer step."""
     micro_batch_tokens: PositiveInt | Literal["auto"] = "auto"
@@ -439,7 +439,7 @@ class Recipe(Section):
             raise ValueError(f"reference has no effect: objective {name} compares with none")
         compared = "compare" in self.model_fields_set and self.compare is not None
         if self.objective.reads == "scores" and compared:
-            raise ValueError(f"compare has no effect: objective {name} makes a model that answers nothing")
+            raise ValueError(f"compare has no effect: objective {name} answers nothing; write compare: null")
         for source in (self.data.train, self.data.eval):
             if source is not None and source.margin_column is not None and not self.objective.takes_margin:
                 raise ValueError(f"margin_column has no effect: objective {name} takes no margins")

@@ -52,7 +52,7 @@ class BatchPlan:
     @property
     def fingerprint(self) -> str:
         """Equal for plans that visit the same examples in the same order."""
-        content = "\n".join(example.key for example in self.pool)
+        content = "\n".join(example.fingerprint for example in self.pool)
         numbers = (self.batch_size, self.num_steps, self.steps_per_epoch, self.group_by_prompt, self.seed)
         return hashlib.sha256(f"{numbers}\n{content}".encode()).hexdigest()
 

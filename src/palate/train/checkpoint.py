@@ -243,9 +243,13 @@ def require_space(path: Path, num_bytes: int, what: str) -> None:
         raise ArtifactError(
             f"{what} will not fit on this disk",
             where=str(path),
-            why=f"it takes {num_bytes / 1e9:.2f} GB, and {free / 1e9:.2f} GB is free",
+            why=f"it takes {_in_words(num_bytes)}, and {_in_words(free)} is free",
             next="free some space, choose a folder on another disk, or lower train.keep_checkpoints",
         )
+
+
+def _in_words(num_bytes: int) -> str:
+    return f"{num_bytes / 1e9:.2f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.2f} MB"
 
 
 def _steps(checkpoints: Path) -> list[int]:

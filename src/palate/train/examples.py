@@ -42,6 +42,11 @@ class Example:
         return hashlib.sha256(content).hexdigest()
 
     @property
+    def fingerprint(self) -> str:
+        """Names all of it that training reads, the margin and the weight too."""
+        return f"{self.key} {getattr(self.record, 'margin', None)} {self.record.weight}"
+
+    @property
     def num_target_tokens(self) -> int:
         """The scored tokens of the preferred completion."""
         return self.branches[0].num_scored

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -51,6 +52,8 @@ class Trainer:
     watcher: Watcher
     save: Callable[[Trainer], None]
     """Writes a checkpoint of this moment."""
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """What the run is made of, by name, as fingerprints: a checkpoint is only of use where they are equal."""
     on_line: Callable[[dict[str, Any]], None] = lambda line: None
     """Is given every line of metrics.jsonl once it is written, in the main process."""
     processes: Processes = field(default_factory=Processes)
@@ -271,10 +274,11 @@ def _margins(row: Sequence[Example], rewards_BK: Tensor) -> list[dict[str, Any]]
     """By how much each held-out preference is told apart, and whose it is."""
     found = []
     for example, rewards in zip(row, rewards_BK.tolist(), strict=True):
-        for worse in range(1, len(example.branches)):
-            name = example.record.id if len(example.branches) == 2 else f"{example.record.id}:{worse}"
-            margin = rewards[worse - 1] - rewards[worse]
-            found.append({"pair": name, "prompt": example.prompt_id, "reward_margin": margin})
+        for better, worse in combinations(range(len(example.branches)), 2):
+            places = "" if len(example.branches) == 2 else f":{better}:{worse}"
+            margin = rewards[better] - rewards[worse]
+            pair = {"pair": example.record.id + places, "prompt": example.prompt_id}
+            found.append({**pair, "reward_margin": margin})
     return found
 
 
@@ -283,10 +287,11 @@ def _refuse_non_finite(trainer: Trainer, step: int, figures: dict[str, float]) -
     if not strange:
         return
     raise TrainingError(
-        f"{strange[0]} at step {step}; stopped, and nothing of it was kept",
+        f"{strange[0]} at step {step}; stopped before that step was taken",
         where=str(trainer.folder.path),
-        why="numbers overflowed, most often from too high a learning rate or from float16",
-        next=f"lower train.learning_rate (now {trainer.options.learning_rate:g}), or set model.dtype=float32",
+        why="numbers overflowed, most often from too high a learning rate, from float16, or huge weights",
+        next="train anew with another output=... and model.dtype=float32, or a train.learning_rate below "
+        f"{trainer.options.learning_rate:g}",
     )
 
 

@@ -35,7 +35,8 @@ def row_cost(policy: Policy, options: TrainOptions, free: int | None = None) -> 
     is not visible, and rows grow to what memory takes.
     """
     config = policy.text_config
-    weights = sum(parameter.numel() for parameter in policy.decoder.parameters())
+    # Two weights of four bits lie in one byte, and are counted as one number.
+    weights = sum(p.numel() * (2 if p.dtype == torch.uint8 else 1) for p in policy.decoder.parameters())
     embeddings = sum(parameter.numel() for parameter in policy.base_model.get_input_embeddings().parameters())
     attention_per_pair = 2 * config.hidden_size * config.num_hidden_layers
     square = (weights - embeddings) / attention_per_pair / _DENSE_ATTENTION_SLOWDOWN

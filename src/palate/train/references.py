@@ -14,6 +14,7 @@ from palate.train.batches import BatchPlan, RowCost, cut_into_rows, share_of
 from palate.train.examples import Example
 from palate.train.inputs import row_branches
 from palate.train.processes import Processes
+from palate.train.run_folder import RunFolder
 from palate.watcher import Watcher
 
 __all__ = ["build_reference", "fill_reference"]
@@ -35,7 +36,13 @@ def build_reference(
         return MovingReference(policy, layout, sync_every=options.sync_every, mixup=options.sync_mixup)
     if options.model is None:
         return Reference(policy, layout, adapter_on=bool(policy.start_hash))
-    other = load_trained(options.model, model, folder=folder)
+    run = RunFolder(options.model)
+    name = str(run.trained) if run.recipe_file.is_file() else options.model
+    try:
+        other = load_trained(name, model, folder=folder)
+    except ModelError as error:
+        where = f"reference.model = {options.model}"
+        raise ModelError(error.what, where=where, why=error.why, next=error.next) from None
     if other.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
         raise ModelError(
             "the reference has another tokenizer than the model",

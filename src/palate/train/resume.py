@@ -80,12 +80,7 @@ def take_up(trainer: Trainer, folder: Path) -> None:
     """
     policy, processes = trainer.source.policy, trainer.processes
     saved = _shared(processes, load_state(folder) if processes.is_main else None)
-    if saved.state["plan"] != trainer.plan.fingerprint:
-        raise ArtifactError(
-            "the training data has changed since this checkpoint was written",
-            where=str(folder),
-            next="bring the data back as it was, or name another output folder to train anew",
-        )
+    _refuse_other_origins(saved.state["origins"], trainer.origins, folder)
     if processes.is_main or policy.trains_in_parts:
         restore_weights(policy, folder if processes.is_main else None)
     if not policy.trains_in_parts:
@@ -102,7 +97,9 @@ def take_up(trainer: Trainer, folder: Path) -> None:
         trainer.row_cost = replace(trainer.row_cost, max_tokens=trainer.progress.max_row_tokens)
     if processes.is_main:
         discard_newer(trainer.folder.checkpoints, trainer.progress.step)
-        trainer.folder.truncate_metrics(trainer.progress.step, trainer.progress.last_evaluated)
+        progress = trainer.progress
+        if num_missing := trainer.folder.truncate_metrics(progress.step, progress.last_evaluated):
+            trainer.watcher.note(f"metrics.jsonl lacks {num_missing} of the {progress.step} steps before")
     if len(saved.state["random"]) == processes.size:
         plain = saved.state["random"][processes.rank]
         tensors = _below(saved.tensors, f"random.{processes.rank}")
@@ -119,6 +116,17 @@ def _shared(processes: Processes, saved: SavedState | None) -> SavedState:
     return SavedState(step, processes.share_tensors(saved.tensors if saved is not None else {}), state)
 
 
+def _refuse_other_origins(then: Mapping[str, str], now: Mapping[str, str], folder: Path) -> None:
+    differing = [name for name in now if then.get(name) != now[name]]
+    if differing:
+        raise ArtifactError(
+            f"{' and '.join(differing)} changed since this checkpoint was written",
+            where=str(folder),
+            why="to go on would make a run that no recipe describes",
+            next="bring back what there was, or name another folder with output=... to train anew",
+        )
+
+
 def _tensors(trainer: Trainer, random: list[RandomState]) -> dict[str, Tensor]:
     reference = trainer.source.reference
     parts: dict[str, Mapping[str, Tensor]] = {
@@ -132,7 +140,7 @@ def _tensors(trainer: Trainer, random: list[RandomState]) -> dict[str, Tensor]:
 def _state(trainer: Trainer, random: list[RandomState]) -> dict[str, Any]:
     return {
         "progress": trainer.progress.as_dict(),
-        "plan": trainer.plan.fingerprint,
+        "origins": dict(trainer.origins),
         "random": [state.plain for state in random],
     }
 

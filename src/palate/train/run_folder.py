@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,9 +17,10 @@ from typing import Any
 
 from palate import durable
 from palate.errors import ArtifactError, RecipeError
-from palate.recipe import Recipe, TrainOptions, dump_recipe, load_recipe
+from palate.recipe import Recipe, dump_recipe, load_recipe
+from palate.records import content_id
 
-__all__ = ["RunFolder"]
+__all__ = ["RunFolder", "recipe_fingerprint"]
 
 _MARK = "# The recipe of this run, every default written out. By this line Palate knows the folder.\n"
 _LOCK, _HOLDER = ".lock", ".lock-holder"
@@ -82,11 +84,8 @@ class RunFolder:
         """
         if self._is_run():
             other = load_recipe(self.recipe_file)
-            differing = [
-                name
-                for name in ("seed", "model", "data", "objective", "reference", "train")
-                if _decisive(getattr(other, name)) != _decisive(getattr(recipe, name))
-            ]
+            theirs, ours = _decisive(other), _decisive(recipe)
+            differing = [name for name in sorted(theirs | ours) if theirs.get(name) != ours.get(name)]
             if differing and self._has_work():
                 raise RecipeError(
                     "another run lives in this folder",
@@ -170,7 +169,9 @@ class RunFolder:
 
     def is_done(self) -> bool:
         """Whether training finished here."""
-        return self.has("summary.json") and self.read("summary.json").get("status") == "done"
+        results = (self.adapter, self.model)
+        done = self.has("summary.json") and self.read("summary.json").get("status") == "done"
+        return done and any(folder.is_dir() for folder in results)
 
     def has(self, name: str) -> bool:
         """Whether the folder holds this file."""
@@ -226,8 +227,10 @@ class RunFolder:
         if self.metrics_file.exists():
             durable.flush_file(self.metrics_file)
 
-    def truncate_metrics(self, step: int, last_evaluated: int) -> None:
+    def truncate_metrics(self, step: int, last_evaluated: int) -> int:
         """Drop the lines of metrics.jsonl that a run which goes on after `step` will write again.
+
+        Returns how many of the steps before have no line: somebody has removed them.
 
         They are those of later steps, those of evaluations after the step `last_evaluated`, and a line at the
         end that a kill or a power cut tore.
@@ -236,7 +239,7 @@ class RunFolder:
             ArtifactError: another line cannot be read, or the file cannot be written.
         """
         if not self.metrics_file.exists():
-            return
+            return step
         lines = self.metrics_file.read_bytes().split(b"\n")
         end = lines.pop()  # what follows the last line end: nothing, unless it was torn
         kept = []
@@ -257,10 +260,31 @@ class RunFolder:
                 kept.append(line + b"\n")
         if end or len(kept) < len(lines):
             durable.write_bytes(self.metrics_file, b"".join(kept))
+        return step - sum(json.loads(line)["split"] == "train" for line in kept)
 
 
-def _decisive(section: object) -> object:
-    """What of a recipe's section decides its result: where a run can be watched may change on the way."""
-    if isinstance(section, TrainOptions):
-        return section.model_copy(update={"trackers": (), "tracker_project": None})
-    return section
+# Where a run is written, how it is divided, watched and compared, and what is kept of it on the way may
+# change while it goes on: none of it changes the result.
+_FREE = re.compile(
+    r"output|parallel|compare\b.*|train\.(trackers|tracker_project|keep_checkpoints|checkpoint_every)\b.*"
+)
+
+
+def _decisive(recipe: Recipe) -> dict[str, str]:
+    """All options of a recipe that decide its result, by their dotted names."""
+    found: dict[str, str] = {}
+
+    def visit(value: Any, path: str) -> None:
+        if isinstance(value, dict) and value:
+            for name, inner in value.items():
+                visit(inner, f"{path}.{name}" if path else str(name))
+        elif not _FREE.fullmatch(path):
+            found[path] = json.dumps(value, sort_keys=True)
+
+    visit(recipe.model_dump(mode="json"), "")
+    return found
+
+
+def recipe_fingerprint(recipe: Recipe) -> str:
+    """Equal for recipes that make the same model."""
+    return content_id(_decisive(recipe))

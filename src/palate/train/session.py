@@ -13,9 +13,10 @@ from palate.data import RecordSet
 from palate.engine import LayoutProof, Policy, Reference, Renderer, load_policy, prove_layout, prove_scores
 from palate.engine.reference import MovingReference, weights_hash
 from palate.engine.sharding import shard
-from palate.errors import DataError, RecipeError
+from palate.errors import DataError, RecipeError, TrainingError
 from palate.objectives import objective_for
 from palate.recipe import Recipe, TrainOptions
+from palate.records import Labelled, content_id
 from palate.train.account import summarise, write_data_account, write_origins
 from palate.train.batches import BatchPlan, RowCost, cut_into_rows, plan_batches
 from palate.train.checkpoint import checkpoint_folder, publish
@@ -30,7 +31,7 @@ from palate.train.processes import Processes, join_processes
 from palate.train.random_state import seed_everything
 from palate.train.references import build_reference, fill_reference
 from palate.train.resume import find_checkpoint, save, take_up
-from palate.train.run_folder import RunFolder
+from palate.train.run_folder import RunFolder, recipe_fingerprint
 from palate.train.trackers import Trackers, open_trackers, refuse_missing_trackers
 from palate.watcher import Watcher
 
@@ -68,6 +69,7 @@ def train(
     policy = _load(recipe, base_folder, processes, watcher)
     renderer = Renderer(policy.tokenizer, recipe.data.template, policy.stop_ids())
     train_set, eval_set = encode_data(recipe, train_records, eval_records, renderer)
+    _note_one_sided_labels(train_set, watcher)
     checkpoint = None
     if processes.is_main:
         checkpoint = find_checkpoint(folder.checkpoints, watcher.note)
@@ -99,6 +101,7 @@ def train(
         on_line=trackers.log,
         processes=processes,
         save=save,
+        origins=_origins(recipe, policy, plan, eval_set),
     )
     _train_from(trainer, processes.gather(checkpoint)[0], trackers)
     summary = summarise(trainer, proof, train_records, eval_records, train_set, eval_set)
@@ -130,6 +133,24 @@ def _load(recipe: Recipe, base_folder: Path | None, processes: Processes, watche
     return policy
 
 
+def _note_one_sided_labels(examples: ExampleSet, watcher: Watcher) -> None:
+    labels = {e.record.desirable for e in examples.examples if isinstance(e.record, Labelled)}
+    if len(labels) == 1:
+        side = "desirable" if labels.pop() else "undesirable"
+        watcher.note(f"every label is {side}: there is nothing to tell apart, and no accuracy to measure")
+
+
+def _origins(recipe: Recipe, policy: Policy, plan: BatchPlan, eval_set: ExampleSet) -> dict[str, str]:
+    """What a checkpoint of this run is of; each is named as a person would."""
+    return {
+        "the recipe": recipe_fingerprint(recipe),
+        "the base model": weights_hash(policy.folder),
+        "the adapter it starts from": policy.start_hash,
+        "the training data": plan.fingerprint,
+        "the held-out data": content_id([example.fingerprint for example in eval_set.examples]),
+    }
+
+
 def _refuse_what_cannot_go_well(
     recipe: Recipe,
     policy: Policy,
@@ -156,6 +177,14 @@ def _train_from(trainer: Trainer, checkpoint: Path | None, trackers: Trackers) -
     trainer.watcher.begin("training", trainer.plan.num_steps)
     try:
         run_steps(trainer)
+    except SystemExit as error:
+        trackers.finish()
+        raise TrainingError(
+            f"something in this training called exit({error.code})",
+            where=str(trainer.folder.path),
+            why=f"objective {trainer.asked.type} or another installed package ended the process",
+            next="mend that package; palate resume goes on from the newest checkpoint",
+        ) from None
     except BaseException:
         trackers.finish()
         raise
