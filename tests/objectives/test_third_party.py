@@ -327,3 +327,31 @@ def test_a_loss_that_cannot_be_imported_is_told_as_such() -> None:
 
     with pytest.raises(RecipeError, match="the loss of objective dpo cannot be imported"):
         objective_for(Nowhere())
+
+
+@pytest.mark.parametrize("made", ["mean", "none", "integers", "two columns"])
+def test_a_loss_of_the_wrong_shape_is_told_as_such(monkeypatch: pytest.MonkeyPatch, made: str) -> None:
+    import sys
+    import types
+
+    import torch
+
+    from palate.errors import TrainingError
+    from palate.objectives import PairLogps
+
+    losses = {
+        "mean": lambda inputs, options: inputs.chosen.mean(),
+        "none": lambda inputs, options: None,
+        "integers": lambda inputs, options: inputs.chosen_lengths,
+        "two columns": lambda inputs, options: inputs.chosen[:, None],
+    }
+    module = types.ModuleType("somebodys")
+    module.loss = losses[made]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "somebodys", module)
+
+    class Somebodys(DPO):
+        loss = "somebodys:loss"
+
+    pairs = PairLogps(chosen=torch.zeros(3), chosen_lengths=torch.ones(3, dtype=torch.long))
+    with pytest.raises(TrainingError, match="is not one number for each example"):
+        objective_for(Somebodys())(pairs)

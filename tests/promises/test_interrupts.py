@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from resuming import Clock, differences
+from safetensors.torch import load_file, save_file
 
-from palate.errors import RecipeError
+from palate.errors import ArtifactError, RecipeError
 from palate.pipeline import train_stage
-from palate.recipe import Recipe, write_recipe
+from palate.recipe import Recipe, dump_recipe, load_recipe, parse_recipe, write_recipe
 from palate.train import Interrupted, RunFolder
 from palate.train.inputs import Computation, Source
 from palate.watcher import Watcher
-from tiny_run import tiny_recipe
+from tiny_run import metrics, rows, tiny_recipe, write_rows
 
 # Four rows a step: the 16th row is the last of the fourth step, after which there is an evaluation.
 LONG = (
@@ -161,12 +164,79 @@ def test_a_damaged_checkpoint_is_named_and_passed_over(
     assert not differences(tmp_path / "stopped", whole)
 
 
-def test_changed_data_are_noticed(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from palate.errors import ArtifactError
-
-    recipe = tiny_recipe(tmp_path, base, *LONG, DROPOUT)
-    halfway(recipe, monkeypatch, 7)
-    rows = tmp_path / "rows.jsonl"
+def edit_rows(folder: Path) -> None:
+    rows = folder / "rows.jsonl"
     rows.write_text("".join(rows.read_text().splitlines(keepends=True)[1:]))
-    with pytest.raises(ArtifactError, match="the training data has changed"):
-        train_stage(recipe)
+
+
+def edit_margins(folder: Path) -> None:
+    rows = folder / "told.jsonl"
+    rows.write_text(rows.read_text().replace('"gap": 1.0', '"gap": 9.0'))
+
+
+def edit_held_out(folder: Path) -> None:
+    rows = folder / "held_out.jsonl"
+    swapped = rows.read_text().replace("chosen", "?").replace("rejected", "chosen").replace("?", "rejected")
+    rows.write_text(swapped)
+
+
+def edit_base(folder: Path) -> None:
+    file = folder / "base" / "model.safetensors"
+    weights = load_file(file)
+    save_file({name: tensor * 1.01 for name, tensor in weights.items()}, file, metadata={"format": "pt"})
+
+
+def edit_recipe(folder: Path) -> None:
+    file = folder / "run" / "recipe.yaml"
+    file.write_text(file.read_text().replace("learning_rate: 0.001", "learning_rate: 0.002"))
+
+
+def edit_adapter(folder: Path) -> None:
+    file = folder / "first" / "adapter" / "adapter_model.safetensors"
+    save_file({name: tensor + 0.01 for name, tensor in load_file(file).items()}, file)
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (edit_rows, "the training data changed"),
+        (edit_margins, "the training data changed"),
+        (edit_held_out, "the held-out data changed"),
+        (edit_base, "the base model changed"),
+        (edit_recipe, "the recipe changed"),
+        (edit_adapter, "the adapter it starts from changed"),
+    ],
+)
+def test_what_changed_meanwhile_is_refused_by_name(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, edit: Callable[[Path], None], said: str
+) -> None:
+    """To go on would make a model that no recipe describes."""
+    own = tmp_path / "base"
+    shutil.copytree(base, own)
+    write_rows(tmp_path / "held_out.jsonl", [row | {"prompt": "?" + row["prompt"]} for row in rows(3)])
+    told = write_rows(tmp_path / "told.jsonl", [row | {"gap": 1.0} for row in rows(12)])
+    options: list[str] = [f"data.eval.source={tmp_path / 'held_out.jsonl'}"]
+    if edit is edit_margins:
+        options.append(f"data.train={{source: {told}, margin_column: gap}}")
+    if edit is edit_adapter:
+        train_stage(tiny_recipe(tmp_path, own, *LONG, "train.learning_rate=1e-2", name="first"))
+        options.append(f"model.adapter={{type: existing, path: {tmp_path / 'first'}}}")
+    tiny_recipe(tmp_path, own)  # writes rows.jsonl
+    text = dump_recipe(tiny_recipe(tmp_path, own, *LONG)).replace("  eval_fraction: 0.25\n", "")
+    recipe = parse_recipe(text, options)
+    halfway(recipe, monkeypatch, 7)
+    edit(tmp_path)
+    with pytest.raises(ArtifactError, match=said) as caught:
+        train_stage(load_recipe(tmp_path / "run" / "recipe.yaml"))
+    assert "step-000001" in caught.value.where
+
+
+def test_a_result_that_was_removed_comes_back(tmp_path: Path, base: Path) -> None:
+    recipe = tiny_recipe(tmp_path, base, "compare=null")
+    train_stage(recipe)
+    adapter = tmp_path / "run" / "adapter"
+    before = (adapter / "adapter_model.safetensors").read_bytes()
+    shutil.rmtree(adapter)
+    train_stage(recipe)
+    assert (adapter / "adapter_model.safetensors").read_bytes() == before
+    assert len(metrics(tmp_path / "run", "train")) == 4, "nothing was trained again"

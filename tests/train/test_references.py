@@ -113,3 +113,16 @@ def test_early_stopping_keeps_the_best(tmp_path: Path, base: Path) -> None:
     assert len(losses(lines)) == 3 and summary["status"] == "done"
     values = [line["loss"] for line in metrics(tmp_path / "run", "eval")]
     assert summary["best_step"] == 1 + values.index(min(values))
+
+
+def test_an_adapter_as_reference_has_numbers_of_its_own(tmp_path: Path, base: Path) -> None:
+    """Neither are the base's taken for its own, nor its own for the base's, whichever came first."""
+    first, plain = run(tiny_recipe(tmp_path, base, *FAST, "train.max_steps=8", name="first"))
+    assert first["status"] == "done"
+    against = f"reference.model={tmp_path / 'first'}"  # a run's folder stands for its result
+    summary, lines = run(tiny_recipe(tmp_path, base, *FAST, against, name="second"))
+    assert summary["num_reference_completions_cached"] == 0
+    assert lines[0]["loss"] != pytest.approx(LN_2, abs=1e-3)
+    again, same = run(tiny_recipe(tmp_path, base, *FAST, "train.max_steps=8", "seed=0", name="third"))
+    assert again["num_reference_completions_computed"] == 0
+    assert same[0]["loss"] == plain[0]["loss"] == LN_2
