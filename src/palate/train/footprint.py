@@ -83,11 +83,15 @@ def loaded_weights(skeleton: Skeleton, quantization: QuantizationOptions | None)
     adapter = sum(p.numel() * p.element_size() for p in policy.model.parameters() if id(p) in is_adapter)
     largest = max((layer.weight.numel() for layer in skeleton.quantised.values()), default=0)
     base = sum(by_dtype.values())
-    if quantization is not None and policy.device.type == "cpu":
+    plain = base
+    if quantization is not None:
+        num_quantised = sum(layer.weight.numel() for layer in skeleton.quantised.values())
+        plain += num_quantised * policy.compute_dtype.itemsize - by_dtype[quantization.type]
+    is_as_in_the_file = abs(plain - skeleton.file_bytes) < 0.01 * plain
+    if quantization is not None and is_as_in_the_file and policy.device.type == "cpu":
         # What is not quantised stays in the file that is mapped into memory, and all of it was read.
         by_dtype["file"] = max(0, skeleton.file_bytes - base + by_dtype[quantization.type])
-    is_as_in_the_file = abs(base - skeleton.file_bytes) < 0.01 * base
-    while_loading = 0 if is_as_in_the_file or quantization is not None else skeleton.file_bytes
+    while_loading = 0 if is_as_in_the_file else skeleton.file_bytes
     return Weights(by_dtype, adapter, largest * policy.compute_dtype.itemsize, while_loading)
 
 
