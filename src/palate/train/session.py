@@ -32,6 +32,7 @@ from palate.train.references import build_reference, fill_reference
 from palate.train.resume import find_checkpoint, save, take_up
 from palate.train.run_folder import RunFolder
 from palate.train.trackers import Trackers, open_trackers, refuse_missing_trackers
+from palate.train.zero import refuse_impossible_zero, start_zero
 from palate.watcher import Watcher
 
 __all__ = ["train"]
@@ -63,6 +64,8 @@ def train(
     watcher = watcher or Watcher()
     processes = processes or join_processes(recipe.model.device)
     refuse_missing_trackers(recipe.train.trackers)
+    if recipe.parallel == "deepspeed":
+        refuse_impossible_zero(recipe, processes.size)
     started = time.perf_counter()
     seed_everything(recipe.seed + processes.rank)
     policy = load_policy(
@@ -113,6 +116,9 @@ def train(
         processes=processes,
         save=save,
     )
+    if recipe.parallel == "deepspeed":
+        trainer.zero = start_zero(policy, trainer.optimizer, recipe, processes.announce_forward)
+        processes.serve_with(trainer.zero.idle)
     if policy.compute_dtype == torch.float16:
         trainer.progress.loss_scale = _FIRST_FLOAT16_LOSS_SCALE
     checkpoint = processes.gather(checkpoint)[0]
