@@ -15,7 +15,9 @@ import json
 import logging
 import math
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -216,15 +218,13 @@ def start_zero(
     logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
     groups = [list(group["params"]) for group in optimizer.param_groups]
     parameters = [parameter for group in groups for parameter in group]
+    num_elements = sum(parameter.numel() for parameter in parameters)
+    config = _completed(read_deepspeed_config(recipe), recipe.train, num_elements)
     try:
-        engine, *_ = deepspeed.initialize(
-            model=_Given(parameters),
-            optimizer=optimizer,
-            config=_completed(
-                read_deepspeed_config(recipe), recipe.train, sum(p.numel() for p in parameters)
-            ),
-            dist_init_required=False,
-        )
+        with redirect_stdout(sys.stderr):  # it says what it builds, where --json has its result
+            engine, *_ = deepspeed.initialize(
+                model=_Given(parameters), optimizer=optimizer, config=config, dist_init_required=False
+            )
     except (ValueError, AssertionError) as error:
         raise RecipeError(
             "DeepSpeed refuses its config",
