@@ -24,6 +24,7 @@ IDLE: dict[str, list[tuple[str, str]]] = {
         (f"objective.type={name} reference.sync_every=2", "compares with none")
         for name in ("sft", "simpo", "cpo", "orpo", "reward")
     ],
+    "Recipe.deepspeed": [("deepspeed=ds_config.json", "deepspeed has no effect")],
     "Recipe.compare": [("objective.type=reward compare={num_prompts: 3}", "compare has no effect")],
     "ModelOptions.revision": [("model.revision=main", "revision has no effect")],
     "ModelOptions.quantization": [("model.quantization={} model.adapter=null", "adapter = null")],

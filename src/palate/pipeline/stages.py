@@ -90,6 +90,8 @@ def train_stage(
     with folder.lock() if processes.is_main else nullcontext():
         if processes.is_main:
             folder.begin(recipe)
+            if processes.size > 1:
+                base_folder(recipe, watcher)  # made by one: transformers saves in the main process alone
         (done, *_) = processes.gather(processes.is_main and folder.is_done())
         if done:
             watcher.note(f"{folder.path} is trained already")

@@ -361,8 +361,11 @@ class Recipe(Section):
     """What the objective compares the policy with."""
     train: TrainOptions = TrainOptions()
     """How training goes."""
-    parallel: Literal["ddp", "fsdp2"] = "ddp"
-    """Of several processes `ddp` gives each the whole model, `fsdp2` a part; a resumed run may change it."""
+    parallel: Literal["ddp", "fsdp2", "deepspeed"] = "ddp"
+    """Of several processes `ddp` gives each the whole model, `fsdp2` a part, `deepspeed` a part of the
+    optimizer's state; a resumed run may change it."""
+    deepspeed: Annotated[str, Field(min_length=1)] | None = None
+    """DeepSpeed's config, a JSON file, of ZeRO stage 1 or 2; with `parallel: deepspeed`."""
     compare: CompareOptions | None = CompareOptions()
     """How base and tuned are compared; `null` skips it."""
 
@@ -379,6 +382,28 @@ class Recipe(Section):
                         f"train.{name} has no effect without held-out pairs: "
                         "name some with data.eval, or hold some out with data.eval_fraction"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _deepspeed_has_its_config(self) -> Self:
+        if self.parallel != "deepspeed":
+            if self.deepspeed is not None:
+                raise ValueError(
+                    f'deepspeed has no effect with parallel = "{self.parallel}": set parallel=deepspeed'
+                )
+            return self
+        if self.deepspeed is None:
+            raise ValueError('parallel = "deepspeed" needs its config: name a file with deepspeed=...')
+        if self.train.optimizer != "adamw":
+            raise ValueError(
+                f'parallel = "deepspeed" divides the optimizer\'s state, and "{self.train.optimizer}" cannot '
+                "be divided: take train.optimizer=adamw"
+            )
+        if self.model.dtype == "float16":
+            raise ValueError(
+                'parallel = "deepspeed" keeps no loss scale, which model.dtype = float16 needs: '
+                "take bfloat16, or parallel=ddp"
+            )
         return self
 
     @model_validator(mode="after")

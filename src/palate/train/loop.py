@@ -28,6 +28,7 @@ from palate.train.processes import Processes
 from palate.train.progress import Progress
 from palate.train.random_state import RandomState
 from palate.train.run_folder import RunFolder
+from palate.train.zero import Zero
 from palate.watcher import Watcher
 
 __all__ = ["Trainer", "evaluate", "run_steps"]
@@ -57,6 +58,8 @@ class Trainer:
     on_line: Callable[[dict[str, Any]], None] = lambda line: None
     """Is given every line of metrics.jsonl once it is written, in the main process."""
     processes: Processes = field(default_factory=Processes)
+    zero: Zero | None = None
+    """Where DeepSpeed divides the optimizer, which then moves the weights."""
     progress: Progress = field(default_factory=Progress)
     interrupts: Interrupts = field(default_factory=Interrupts)
 
@@ -103,7 +106,7 @@ def take_step(trainer: Trainer) -> None:
     grad_norm = _finish_gradients(trainer, learning_rate)
     figures = meter.figures(asked.normalise_by)
     _refuse_non_finite(trainer, progress.step + 1, {"loss": figures["loss"], "gradient norm": grad_norm})
-    trainer.optimizer.step()
+    (trainer.zero or trainer.optimizer).step()
     trainer.optimizer.zero_grad(set_to_none=True)
     progress.after_step(meter.reward_sum() if asked.needs_reward_shift else None)
     if trainer.source.reference is not None:
@@ -126,7 +129,7 @@ def _accumulate(trainer: Trainer, batch: Sequence[Example]) -> Meter:
                 _give_up_step_if_asked(trainer)
                 computed = trainer.source.compute(row, context, all_sides=asked.needs_rejected)
                 losses_B = objective(computed.inputs) * _weights(row, computed.rewards_BK)
-                (losses_B.sum() * scale).backward()
+                _backward(trainer, losses_B.sum() * scale)
                 meter.add(row, computed, losses_B)
             return meter
         except (RuntimeError, MemoryError) as error:
@@ -137,6 +140,13 @@ def _accumulate(trainer: Trainer, batch: Sequence[Example]) -> Meter:
         trainer.optimizer.zero_grad(set_to_none=True)
         state.restore(device)
         _shorten_rows(trainer, batch, reason)
+
+
+def _backward(trainer: Trainer, loss: Tensor) -> None:
+    if trainer.zero is not None:
+        trainer.zero.backward(loss)
+    else:
+        loss.backward()
 
 
 def _prepared_rows(
@@ -219,6 +229,9 @@ def _finish_gradients(trainer: Trainer, learning_rate: float) -> float:
     """Sum them over the processes, take the loss scale out, clip; returns their norm before clipping."""
     for group in trainer.optimizer.param_groups:
         group["lr"] = learning_rate
+    if trainer.zero is not None:
+        trainer.processes.wait()  # until no process has any more rows
+        return trainer.zero.finish_gradients()
     parameters = trainer.source.policy.trainable_parameters()
     trainer.processes.sum_gradients(parameters)
     progress = trainer.progress
@@ -240,7 +253,7 @@ def _shorten_rows(trainer: Trainer, batch: Sequence[Example], reason: str) -> No
     longest = max(sum(len(branch) for branch in example.branches) for example in batch)
     # Processes that wait for each other within a step cannot start it anew one by one.
     together = trainer.asked.needs_kl or trainer.asked.couples_batch
-    together = together or trainer.source.policy.sharding is not None
+    together = together or trainer.source.policy.sharding is not None or trainer.zero is not None
     waited_for = trainer.processes.size > 1 and together
     if now <= longest // 2 or waited_for:
         raise _no_memory(trainer, f"with rows of {now} tokens", reason)

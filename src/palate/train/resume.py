@@ -39,7 +39,8 @@ def save(trainer: Trainer) -> None:
     write: Callable[[Path], None] = partial(write_weights, policy)
     if policy.trains_in_parts:  # all processes bring theirs, one writes
         write = partial(policy.save_weights, weights=policy.gathered_weights(keep=processes.is_main))
-    tensors = _tensors(trainer, random) if policy.trains_in_parts or processes.is_main else {}
+    in_parts = policy.trains_in_parts or trainer.zero is not None
+    tensors = _tensors(trainer, random) if in_parts or processes.is_main else {}
     if processes.is_main:
         checkpoints = trainer.folder.checkpoints
         trainer.folder.flush_log()  # a resumed run counts on every line up to its checkpoint
@@ -85,7 +86,11 @@ def take_up(trainer: Trainer, folder: Path) -> None:
         restore_weights(policy, folder if processes.is_main else None)
     if not policy.trains_in_parts:
         processes.copy_from_main(policy.trainable_parameters())
-    load_optimizer_tensors(trainer.optimizer, _below(saved.tensors, "optimizer"))
+    state = _below(saved.tensors, "optimizer")
+    if trainer.zero is not None:
+        trainer.zero.load_state_tensors(state)
+    else:
+        load_optimizer_tensors(trainer.optimizer, state)
     if trainer.source.reference is not None:
         trainer.source.reference.load_tensors(_below(saved.tensors, "reference"))
     trainer.progress.take_up(saved.state["progress"])
@@ -128,9 +133,9 @@ def _refuse_other_origins(then: Mapping[str, str], now: Mapping[str, str], folde
 
 
 def _tensors(trainer: Trainer, random: list[RandomState]) -> dict[str, Tensor]:
-    reference = trainer.source.reference
+    reference, zero = trainer.source.reference, trainer.zero
     parts: dict[str, Mapping[str, Tensor]] = {
-        "optimizer": optimizer_tensors(trainer.optimizer),
+        "optimizer": zero.state_tensors() if zero is not None else optimizer_tensors(trainer.optimizer),
         "reference": reference.tensors() if reference is not None else {},
     }
     parts |= {f"random.{rank}": state.tensors for rank, state in enumerate(random)}

@@ -266,7 +266,7 @@ class RunFolder:
 # Where a run is written, how it is divided, watched and compared, and what is kept of it on the way may
 # change while it goes on: none of it changes the result.
 _FREE = re.compile(
-    r"output|parallel|compare\b.*|train\.(trackers|tracker_project|keep_checkpoints|checkpoint_every)\b.*"
+    r"output|parallel|deepspeed|compare\b.*|train\.(trackers|tracker_project|keep_checkpoints|checkpoint_every)\b.*"
 )
 
 

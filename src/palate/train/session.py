@@ -33,6 +33,7 @@ from palate.train.references import build_reference, fill_reference
 from palate.train.resume import find_checkpoint, save, take_up
 from palate.train.run_folder import RunFolder, recipe_fingerprint
 from palate.train.trackers import Trackers, open_trackers, refuse_missing_trackers
+from palate.train.zero import refuse_impossible_zero, start_zero
 from palate.watcher import Watcher
 
 __all__ = ["train"]
@@ -64,6 +65,8 @@ def train(
     watcher = watcher or Watcher()
     processes = processes or join_processes(recipe.model.device)
     refuse_missing_trackers(recipe.train.trackers)
+    if recipe.parallel == "deepspeed":
+        refuse_impossible_zero(recipe, processes.size)
     started = time.perf_counter()
     seed_everything(recipe.seed + processes.rank)
     policy = _load(recipe, base_folder, processes, watcher)
@@ -103,6 +106,9 @@ def train(
         save=save,
         origins=_origins(recipe, policy, plan, eval_set),
     )
+    if recipe.parallel == "deepspeed":
+        trainer.zero = start_zero(policy, trainer.optimizer, recipe, processes.announce_forward)
+        processes.serve_with(trainer.zero.idle)
     _train_from(trainer, processes.gather(checkpoint)[0], trackers)
     summary = summarise(trainer, proof, train_records, eval_records, train_set, eval_set)
     summary["reference_seconds"] = reference_seconds
