@@ -16,12 +16,11 @@ from typing import Any
 
 import pytest
 import torch
+import trl
 from torch import Tensor
 
 from palate.objectives import PairLogps, implicit_rewards, objective_for
 from palate.recipe import DPO, IPO, MPO, OBJECTIVES, RPO, SFT, BCOPair, Objective
-
-trl = pytest.importorskip("trl")
 
 PROMPT, LONGEST = 3, 9
 

@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 import torch
+import trl
 from torch import Tensor
 
 from palate.objectives import LabelLogps, PairScores, objective_for
 from palate.recipe import BCO, KTO, APOZeroUnpaired, BradleyTerry, Objective
-
-trl = pytest.importorskip("trl")
 
 NUM, LENGTH = 8, 6
 

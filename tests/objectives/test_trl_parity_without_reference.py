@@ -13,15 +13,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from trl.experimental.cpo import CPOTrainer
+from trl.experimental.orpo import ORPOTrainer
 
 from palate.objectives import PairLogps, objective_for
 from palate.recipe import CPO, ORPO, Objective, SimPO
-
-pytest.importorskip("trl")
-pytest.importorskip("trl.experimental.cpo")
-
-from trl.experimental.cpo import CPOTrainer
-from trl.experimental.orpo import ORPOTrainer
 
 NUM_PAIRS, LONGEST, VOCABULARY = 5, 7, 11
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["CPU_ATTENTION", "register_cpu_attention"]
+__all__ = ["CPU_ATTENTION", "prefer_cpu_attention"]
 
 CPU_ATTENTION = "palate_cpu"
 """The name transformers knows it by, once registered."""
@@ -22,13 +22,20 @@ CPU_ATTENTION = "palate_cpu"
 _LONGEST_ROW = 320
 
 
-def register_cpu_attention() -> None:
+def _register() -> None:
     """Make it known to transformers. Whatever is not a short row under a mask goes to plain sdpa."""
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
 
     AttentionInterface.register(CPU_ATTENTION, _attention)
     AttentionMaskInterface.register(CPU_ATTENTION, sdpa_mask)
+
+
+def prefer_cpu_attention(model: Any, attention: str, device: torch.device) -> None:
+    """Give a model this kernel where it would use torch's on a CPU."""
+    if attention == "sdpa" and device.type == "cpu":
+        _register()
+        model.set_attn_implementation(CPU_ATTENTION)
 
 
 def _attention(

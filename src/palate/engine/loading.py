@@ -21,7 +21,7 @@ from palate.engine.adapter import (
     first_line,
     load_adapter,
 )
-from palate.engine.cpu_attention import CPU_ATTENTION, register_cpu_attention
+from palate.engine.cpu_attention import prefer_cpu_attention
 from palate.engine.light_modules import lighten_modules
 from palate.engine.policy import Head, Policy
 from palate.engine.quantization import (
@@ -205,9 +205,7 @@ def _load_base(
     else:
         model.to(device)
     settle_quantised_layers(model)
-    if attention == "sdpa" and device.type == "cpu":
-        register_cpu_attention()
-        model.set_attn_implementation(CPU_ATTENTION)
+    prefer_cpu_attention(model, attention, device)
     switch_off_dropout(model)
     lighten_modules(model)
     is_local = folder is not None or Path(options.base).expanduser().is_dir()

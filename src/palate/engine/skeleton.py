@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from palate.engine.adapter import add_lora, find_adapter, first_line
-from palate.engine.cpu_attention import CPU_ATTENTION, register_cpu_attention
+from palate.engine.cpu_attention import prefer_cpu_attention
 from palate.engine.light_modules import lighten_modules
 from palate.engine.loading import (
     checkpoint_layers,
@@ -83,9 +83,7 @@ def load_skeleton(
         finish_reward_model(model, tokenizer, found, seed=None)
     else:
         model.generation_config = _generation_config(found, config)
-    if kernel == "sdpa" and device.type == "cpu":
-        register_cpu_attention()
-        model.set_attn_implementation(CPU_ATTENTION)
+    prefer_cpu_attention(model, kernel, device)
     switch_off_dropout(model)
     _lighten(model)
     policy = Policy(
