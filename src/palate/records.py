@@ -10,10 +10,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 __all__ = [
     "Answer",
+    "Comparison",
+    "Document",
+    "Extract",
     "Labelled",
     "Message",
     "Messages",
@@ -123,12 +127,25 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Several completions of one prompt, best first."""
+    """Several completions of one prompt, best first.
+
+    `scores`, where the data state them, stand beside the completions and never rise; equal scores are a tie.
+    Without scores every completion is better than the next.
+    """
 
     prompt: Messages
     completions: tuple[Messages, ...]
     provenance: Provenance
     weight: float = 1.0
+    scores: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.scores is None:
+            return
+        if len(self.scores) != len(self.completions):
+            raise ValueError(f"{len(self.completions)} completions and {len(self.scores)} scores")
+        if any(later > earlier for earlier, later in pairwise(self.scores)):
+            raise ValueError("scores rise: a ranking is best first")
 
     @property
     def id(self) -> str:
@@ -149,6 +166,57 @@ class Answer:
     text: str
     model: str
     finished: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two completions of one prompt that nobody has judged yet."""
+
+    prompt: Messages
+    completion_a: Messages
+    completion_b: Messages
+    provenance: Provenance
+
+    @property
+    def id(self) -> str:
+        """Names the content, whichever of the two stands first."""
+        return content_id(self.prompt, *sorted((self.completion_a, self.completion_b), key=content_id))
+
+    @property
+    def prompt_id(self) -> str:
+        """Names the prompt."""
+        return content_id(self.prompt)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text that pairs are made from. `detail` is what is known of it: title, author, link."""
+
+    id: str
+    text: str
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """A run of whole sentences of one document, in their order."""
+
+    document: str
+    """The document's id."""
+    number: int
+    """Its place among the document's extracts, from 0."""
+    sentences: tuple[str, ...]
+    provenance: Provenance
+
+    @property
+    def text(self) -> str:
+        """The sentences with a space between."""
+        return " ".join(self.sentences)
+
+    @property
+    def id(self) -> str:
+        """Names the content and the document."""
+        return content_id(self.document, self.text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from palate.data.inspection import inspect_source
 from palate.data.kinds import Kind, Record, records_as
 from palate.data.layouts import LAYOUTS
 from palate.data.prompts import read_prompts
-from palate.data.reading import RecordSet, read_records
+from palate.data.reading import RecordSet, RecordStream, read_records, stream_records
 from palate.data.split import split_by_prompt
 from palate.data.writing import write_records_jsonl
 
@@ -13,10 +13,12 @@ __all__ = [
     "Kind",
     "Record",
     "RecordSet",
+    "RecordStream",
     "inspect_source",
     "read_prompts",
     "read_records",
     "records_as",
     "split_by_prompt",
+    "stream_records",
     "write_records_jsonl",
 ]

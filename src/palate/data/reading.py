@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from palate.data.detection import detect_layout
+from palate.data.detection import SAMPLE_ROWS, detect_layout
 from palate.data.excerpts import excerpt
 from palate.data.kinds import RECORD_TYPES, Kind, Record
 from palate.data.layouts import LAYOUTS, Converted, Ordered, Row, Sides, Single
 from palate.data.messages import Unusable, text_field
 from palate.data.rows import RawRow, columns_of, quoted_names
 from palate.data.scalars import margin_field, weight_field
-from palate.data.sources import read_rows
+from palate.data.sources import open_rows
 from palate.errors import DataError, did_you_mean
 from palate.recipe import SourceOptions
 from palate.records import Labelled, Message, Messages, Pair, Provenance, Ranking, SetAside
 
-__all__ = ["RecordSet", "complete_prompt", "read_records"]
+__all__ = ["RecordSet", "RecordStream", "complete_prompt", "read_records", "stream_records"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,93 @@ class RecordSet:
         return LAYOUTS[self.layout].kind
 
 
+class RecordStream:
+    """The records of a source and the rows set aside, in order, one at a time: `for item in stream`.
+
+    It can be gone through again and again, each time from the first row; what it holds in memory does not
+    grow with the source. The layout is known at once, `num_rows` after the last row.
+    """
+
+    def __init__(self, options: SourceOptions, system: str | None = None) -> None:
+        self.options = options
+        self.system = system
+        sample = list(islice(open_rows(options), SAMPLE_ROWS))
+        if not sample:
+            raise DataError("there are no rows", where=options.source, next="name a source that holds some")
+        self.layout: str = (
+            options.layout if options.layout != "auto" else detect_layout(sample, options.source)
+        )
+        self._all_rows = sample if len(sample) < SAMPLE_ROWS else None
+        self.num_rows: int | None = None if self._all_rows is None else len(sample)
+        """How many rows there are; None while that is not known."""
+        _refuse_options_without_effect(options, self.layout)
+        if self._all_rows is not None:
+            _refuse_absent_columns(options, columns_of(sample))
+
+    @property
+    def source(self) -> str:
+        """Where the rows come from."""
+        return self.options.source
+
+    @property
+    def kind(self) -> Kind:
+        """What the rows are: `pairs`, `labels` or `rankings`."""
+        return LAYOUTS[self.layout].kind
+
+    def __iter__(self) -> Iterator[Record | SetAside]:
+        """Each row's record, or the row set aside.
+
+        Raises:
+            DataError: the source breaks off, or a column that an option names was in no row.
+        """
+        wanted = {c for c in (self.options.margin_column, self.options.weight_column) if c is not None}
+        missing, first = set(wanted), []
+        number = 0
+        for number, raw in enumerate(self._rows(), 1):
+            if missing:
+                missing.difference_update(raw.fields)
+                if number <= SAMPLE_ROWS:
+                    first.append(raw)
+            yield self._converted(raw, number - 1)
+        self.num_rows = number
+        if missing:
+            _refuse_absent_columns(self.options, [c for c in columns_of(first) if c not in missing])
+
+    def _rows(self) -> Iterator[RawRow]:
+        return open_rows(self.options) if self._all_rows is None else iter(self._all_rows)
+
+    def _converted(self, raw: RawRow, position: int) -> Record | SetAside:
+        options, ratio = self.options, self.options.support_ratio
+        try:
+            if raw.problem:
+                raise Unusable(raw.problem)
+            row = Row(raw.fields, position, self._rows_to_divide(), 1.0 if ratio is None else ratio)
+            return _record(LAYOUTS[self.layout].convert(row), raw, options, self.system)
+        except Unusable as reason:
+            return SetAside(options.source, raw.line, str(reason), raw.excerpt)
+
+    def _rows_to_divide(self) -> int:
+        """How many rows there are, counted where a share of them is asked for."""
+        if self.options.support_ratio is None:
+            return 1
+        if self.num_rows is None:
+            self.num_rows = sum(1 for _ in open_rows(self.options))
+        return self.num_rows
+
+
+def stream_records(options: SourceOptions, *, system: str | None = None) -> RecordStream:
+    """The records of a source one at a time, for data larger than memory.
+
+    `system` is put before every prompt that has no system message.
+
+    Raises:
+        DataError: as `read_records`; what is wrong further down is raised where it is met.
+    """
+    return RecordStream(options, system)
+
+
 def read_records(options: SourceOptions, *, system: str | None = None) -> RecordSet:
-    """The records of a source, in the order of its rows.
+    """The records of a source, in the order of its rows, all of them in memory.
 
     `system` is put before every prompt that has no system message.
 
@@ -59,17 +145,14 @@ def read_records(options: SourceOptions, *, system: str | None = None) -> Record
             layout, or a column that an option names is in no row. A bad row is never an error: it stands in
             `set_aside`.
     """
-    rows = read_rows(options)
-    layout = options.layout if options.layout != "auto" else detect_layout(rows, options.source)
-    _refuse_options_without_effect(options, layout)
-    _refuse_absent_columns(options, rows)
-    results = list(_convert(rows, layout, options, system))
+    stream = stream_records(options, system=system)
+    results = list(stream)
     return RecordSet(
         records=tuple(result for result in results if not isinstance(result, SetAside)),
         set_aside=tuple(result for result in results if isinstance(result, SetAside)),
-        layout=layout,
+        layout=stream.layout,
         source=options.source,
-        num_rows=len(rows),
+        num_rows=len(results),
     )
 
 
@@ -92,9 +175,8 @@ def _refuse_options_without_effect(options: SourceOptions, layout: str) -> None:
         )
 
 
-def _refuse_absent_columns(options: SourceOptions, rows: list[RawRow]) -> None:
+def _refuse_absent_columns(options: SourceOptions, columns: list[str]) -> None:
     """Rows without the column are set aside; where no row has it, its name is what is wrong."""
-    columns = columns_of(rows)
     for option, name in (("margin_column", options.margin_column), ("weight_column", options.weight_column)):
         if name is None or name in columns:
             continue
@@ -104,20 +186,6 @@ def _refuse_absent_columns(options: SourceOptions, rows: list[RawRow]) -> None:
             why=f"columns seen: {quoted_names(columns)}",
             next=f"name one of them, or drop {option}",
         )
-
-
-def _convert(
-    rows: list[RawRow], layout: str, options: SourceOptions, system: str | None
-) -> Iterator[Record | SetAside]:
-    convert = LAYOUTS[layout].convert
-    ratio = 1.0 if options.support_ratio is None else options.support_ratio
-    for position, raw in enumerate(rows):
-        try:
-            if raw.problem:
-                raise Unusable(raw.problem)
-            yield _record(convert(Row(raw.fields, position, len(rows), ratio)), raw, options, system)
-        except Unusable as reason:
-            yield SetAside(options.source, raw.line, str(reason), raw.excerpt)
 
 
 def _record(said: Converted, raw: RawRow, options: SourceOptions, system: str | None) -> Record:

@@ -13,21 +13,18 @@ from palate.data.rows import RawRow
 from palate.errors import DataError
 from palate.recipe import SourceOptions
 
-__all__ = ["read_rows"]
+__all__ = ["open_rows"]
 
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", re.ASCII)
 
 
-def read_rows(options: SourceOptions) -> list[RawRow]:
-    """The rows a source names, in order, the first `limit` of them where there is a limit.
+def open_rows(options: SourceOptions) -> Iterator[RawRow]:
+    """The rows a source names, in order, the first `limit` of them where there is a limit; one at a time.
 
     Raises:
-        DataError: the source cannot be read, or holds no rows.
+        DataError: the source cannot be read. What breaks later is raised where it breaks.
     """
-    rows = list(islice(_open(options), options.limit))
-    if not rows:
-        raise DataError("there are no rows", where=options.source, next="name a source that holds some")
-    return rows
+    return islice(_open(options), options.limit)
 
 
 def _open(options: SourceOptions) -> Iterator[RawRow]:

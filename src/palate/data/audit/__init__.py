@@ -1,0 +1,16 @@
+"""What is wrong with preference data, before a model learns it."""
+
+from palate.data.audit.check import AuditedRecord, Check, Side
+from palate.data.audit.finding import CHECKS, MAX_EXAMPLES, Audit, CheckName, Finding, Severity
+
+__all__ = [
+    "CHECKS",
+    "MAX_EXAMPLES",
+    "Audit",
+    "AuditedRecord",
+    "Check",
+    "CheckName",
+    "Finding",
+    "Severity",
+    "Side",
+]
