@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-LIGHT = ["palate", "palate.errors", "palate.records", "palate.recipe", "palate.data", "palate.judge"]
+LIGHT = ["palate", "palate.errors", "palate.records", "palate.recipe", "palate.asking", "palate.data", "palate.judge"]
 HEAVY = {"torch", "transformers", "peft", "accelerate", "datasets"}
 
 

@@ -8,7 +8,10 @@ import pytest
 
 ROOMS = {
     "palate": ["__version__"],
-    "palate.asking": ["Asker", "Reply", "Request", "Status", "Usage"],
+    "palate.asking": [
+        "AskedForm", "Asker", "Attempt", "Price", "PriceList", "Reply", "Request", "ResponseStore", "Status",
+        "Stored", "Usage", "chat_completion", "default_store_path", "load_prices", "read_reply",
+    ],
     "palate.cli": ["main"],
     "palate.data": [
         "LAYOUTS", "Kind", "Record", "RecordSet", "RecordStream", "inspect_source", "read_prompts",

@@ -1,5 +1,24 @@
 """Asking models, and never asking twice: what they said is on disk before anyone uses it."""
 
-from palate.asking.requests import Asker, Reply, Request, Status, Usage
+from palate.asking.prices import Price, PriceList, load_prices
+from palate.asking.replies import chat_completion, read_reply
+from palate.asking.requests import AskedForm, Asker, Reply, Request, Status, Usage
+from palate.asking.store import Attempt, ResponseStore, Stored, default_store_path
 
-__all__ = ["Asker", "Reply", "Request", "Status", "Usage"]
+__all__ = [
+    "AskedForm",
+    "Asker",
+    "Attempt",
+    "Price",
+    "PriceList",
+    "Reply",
+    "Request",
+    "ResponseStore",
+    "Status",
+    "Stored",
+    "Usage",
+    "chat_completion",
+    "default_store_path",
+    "load_prices",
+    "read_reply",
+]

@@ -11,7 +11,10 @@ from typing import Any, Literal, Protocol
 from palate.records import Messages
 from palate.watcher import Watcher
 
-__all__ = ["Asker", "Reply", "Request", "Status", "Usage"]
+__all__ = ["AskedForm", "Asker", "Reply", "Request", "Status", "Usage"]
+
+AskedForm = Literal["text", "schema", "json_mode"]
+"""What a server was asked to hold to: nothing, the schema itself, or any JSON. It depends on what it can do."""
 
 Status = Literal["answered", "truncated", "refused", "empty", "unparsed", "failed", "not_asked"]
 """What became of a request. Only `answered` is an answer: `truncated` ran into the length limit, `refused`
@@ -67,6 +70,8 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     estimated: bool = False
+    cached_tokens: int = 0
+    """Those of the prompt's that the server had at hand; some bill them lower."""
 
 
 @dataclass(frozen=True, slots=True)
