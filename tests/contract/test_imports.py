@@ -8,7 +8,9 @@ import sys
 
 import pytest
 
-LIGHT = ["palate", "palate.errors", "palate.records", "palate.recipe", "palate.asking", "palate.data", "palate.judge"]
+LIGHT = [
+    "palate", "palate.asking", "palate.data", "palate.errors", "palate.judge", "palate.recipe", "palate.records",
+]  # fmt: skip
 HEAVY = {"torch", "transformers", "peft", "accelerate", "datasets"}
 
 

@@ -1,4 +1,4 @@
-"""What tokens cost, as a person wrote it down. No prices are built in: they change, and a wrong one misleads."""
+"""What tokens cost, as a person wrote it down. None are built in: prices change, and a wrong one misleads."""
 
 from __future__ import annotations
 

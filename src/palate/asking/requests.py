@@ -14,7 +14,7 @@ from palate.watcher import Watcher
 __all__ = ["AskedForm", "Asker", "Reply", "Request", "Status", "Usage"]
 
 AskedForm = Literal["text", "schema", "json_mode"]
-"""What a server was asked to hold to: nothing, the schema itself, or any JSON. It depends on what it can do."""
+"""What a server was asked to hold to: nothing, the schema itself, or any JSON."""
 
 Status = Literal["answered", "truncated", "refused", "empty", "unparsed", "failed", "not_asked"]
 """What became of a request. Only `answered` is an answer: `truncated` ran into the length limit, `refused`

@@ -1,4 +1,4 @@
-"""Where every response is kept as it came, before anyone uses it: one SQLite file that processes may share."""
+"""Where every response is kept as it came, before anyone uses it: one SQLite file, shared by processes."""
 
 from __future__ import annotations
 

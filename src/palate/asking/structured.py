@@ -1,6 +1,6 @@
-"""Answers that have to fit a JSON schema: asking for them, reading them, and mending what is only badly written.
+"""Answers that have to fit a JSON schema: asking for them, reading them, mending what is only badly written.
 
-Mending is for form (code fences, words before and after, a trailing comma), never for content that is missing:
+Mending is for form (code fences, words before and after, a trailing comma), never for missing content:
 half an answer is not made whole.
 """
 
@@ -73,7 +73,7 @@ def with_schema_in_prompt(messages: Messages, schema: Mapping[str, Any]) -> Mess
 
 
 def parse_answer(text: str, schema: Mapping[str, Any]) -> Parsed:
-    """Read an answer strictly; where that fails, mend its form and read it again. Either way it has to fit."""
+    """Read an answer strictly; where that fails, mend its form and read again. Either way it has to fit."""
     try:
         value = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
