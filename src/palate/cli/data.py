@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import cyclopts
-from pydantic import ValidationError
 from rich.text import Text
 
 from palate.cli.console import output_console, print_json
-from palate.data import LAYOUTS, inspect_source
+from palate.cli.source_options import DEFAULTS, ReadingOptions, source_options
+from palate.data import inspect_source
 from palate.data.excerpts import excerpt
-from palate.errors import DataError, did_you_mean
-from palate.recipe import SourceOptions
 
 __all__ = ["data_app"]
 
@@ -27,11 +25,7 @@ MAX_CHARACTERS_SHOWN = 200
 def inspect(
     file: str,
     *,
-    layout: str = "auto",
-    support_ratio: float | None = None,
-    margin_column: str | None = None,
-    weight_column: str | None = None,
-    limit: int | None = None,
+    reading: ReadingOptions = DEFAULTS,
     as_json: Annotated[bool, cyclopts.Parameter(name="--json", negative="")] = False,
 ) -> None:
     """Name the layout of a data set, count its rows, show a few of them and why rows were set aside.
@@ -40,47 +34,14 @@ def inspect(
     ----------
     file
         A JSON, JSONL, CSV or Parquet file, also gzipped, or a Hugging Face Hub data set.
-    layout
-        How the rows are laid out; told from the rows where absent.
-    support_ratio
-        For the stance layout: the share of rows, from the first, that prefer support.
-    margin_column
-        The column that holds by how much chosen is better than rejected.
-    weight_column
-        The column that holds how much a row counts.
-    limit
-        Read only the first rows.
     as_json
         Print JSON.
     """
-    given = {
-        "source": file,
-        "layout": layout,
-        "support_ratio": support_ratio,
-        "margin_column": margin_column,
-        "weight_column": weight_column,
-        "limit": limit,
-    }
-    found = inspect_source(_options(given))
+    found = inspect_source(source_options(file, reading))
     if as_json:
         print_json(found)
     else:
         _show(file, found)
-
-
-def _options(given: dict[str, Any]) -> SourceOptions:
-    known, layout = ["auto", *LAYOUTS], given["layout"]
-    if layout not in known:
-        raise DataError(
-            f'"{layout}": unknown layout.{did_you_mean(layout, known)} All of them: {", ".join(known)}',
-            where="--layout",
-        )
-    try:
-        return SourceOptions.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else "command line"
-        raise DataError(first["msg"].removeprefix("Value error, "), where=option) from None
 
 
 def _show(file: str, found: dict[str, Any]) -> None:
