@@ -40,10 +40,9 @@ def check_schema(schema: Mapping[str, Any]) -> None:
         CallError: it is not.
     """
     from jsonschema.exceptions import SchemaError
-    from jsonschema.validators import Draft202012Validator, validator_for
 
     try:
-        validator_for(schema, default=Draft202012Validator).check_schema(schema)
+        _check_schema(json.dumps(schema, sort_keys=True))
     except SchemaError as error:
         raise CallError(
             f"not a JSON schema: {quoted(error.message)}", where=f"schema{error.json_path[1:]}"
@@ -150,6 +149,14 @@ def _ends_string(text: str, place: int) -> bool:
     """A quotation mark ends a string where JSON can go on after it; models forget to escape the others."""
     following = text[place + 1 : place + 200].lstrip()
     return not following or following[0] in ",:}]"
+
+
+@lru_cache(maxsize=64)
+def _check_schema(schema: str) -> None:
+    from jsonschema.validators import Draft202012Validator, validator_for
+
+    content = json.loads(schema)
+    validator_for(content, default=Draft202012Validator).check_schema(content)
 
 
 @lru_cache(maxsize=64)
