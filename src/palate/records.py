@@ -250,6 +250,8 @@ class SetAside:
     line: int | None
     reason: str
     excerpt: str = ""
+    code: str = ""
+    """What kind of reason it is, where something counts rows by it: `identical_pair` or `empty_side`."""
 
     @property
     def place(self) -> str:

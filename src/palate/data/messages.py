@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from palate.data.excerpts import excerpt
@@ -15,21 +15,51 @@ __all__ = [
     "completion_field",
     "is_message_list",
     "is_transcript",
+    "list_field",
     "messages_field",
     "prompt_field",
     "text_field",
     "turns",
+    "turns_field",
     "value_of",
 ]
 
 _ROLES = frozenset(get_args(Role))
-_LIST_IN_CELL = re.compile(r"""\s*\[\s*\{\s*(['"])(role|content)\1\s*:""")
+_LIST_IN_CELL = re.compile(r"""\s*\[\s*\{\s*(['"])(role|content|from|value)\1\s*:""")
 _TURN = re.compile(r"(?:\A\s*|\n\n)(Human|Assistant):")
 _UNSOUND = re.compile("[\x00\ud800-\udfff]")
+_SHAREGPT_ROLES: dict[str, Role] = {
+    "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "model": "assistant",
+    "system": "system", "tool": "tool", "observation": "tool",
+}  # fmt: skip
+"""Who speaks in a turn of `from` and `value`, as ShareGPT and LLaMA-Factory write it."""
+_TOOL_CALL = "holds a tool call, which would be lost: only text is trained on"
 
 
 class Unusable(Exception):
-    """Why a row cannot be used. Never leaves this room: it becomes a `SetAside`."""
+    """Why a row cannot be used. Never leaves this room: it becomes a `SetAside` with the same `code`."""
+
+    def __init__(self, reason: str, code: str = "") -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+# Columns that say what was asked, in any layout: all others hold a side of the comparison.
+_ASKING = frozenset(
+    ("prompt", "question", "instruction", "input", "system", "idea", "context", "history", "post", "info")
+)
+
+
+def _said(fields: Mapping[str, Any], column: str) -> Any:
+    """The value of a column in which somebody says something."""
+    if column in fields and fields[column] is None:
+        raise _empty(column, "null")
+    return value_of(fields, column)
+
+
+def _empty(column: str, how: str) -> Unusable:
+    code = "" if column.rpartition(".")[2].casefold() in _ASKING else "empty_side"
+    return Unusable(f'"{column}" is {how}', code)
 
 
 def value_of(fields: Mapping[str, Any], column: str) -> Any:
@@ -43,12 +73,12 @@ def value_of(fields: Mapping[str, Any], column: str) -> Any:
 
 def text_field(fields: Mapping[str, Any], column: str) -> str:
     """A column of text with something in it."""
-    return _text(value_of(fields, column), column)
+    return _text(_said(fields, column), column)
 
 
 def messages_field(fields: Mapping[str, Any], column: str) -> Messages:
     """A column of messages: a list of them, or a cell in which such a list is written."""
-    value = value_of(fields, column)
+    value = _said(fields, column)
     if isinstance(value, str):
         try:
             value = parse_cell(value) if value.strip() else []
@@ -57,7 +87,7 @@ def messages_field(fields: Mapping[str, Any], column: str) -> Messages:
     if not isinstance(value, list | tuple):
         raise Unusable(f'"{column}" is {describe(value)}, a list of messages was expected')
     if not value:
-        raise Unusable(f'"{column}" is empty')
+        raise _empty(column, "empty")
     return tuple(_message(item, column) for item in value)
 
 
@@ -72,12 +102,33 @@ def completion_field(fields: Mapping[str, Any], column: str) -> Messages:
 
 
 def _either(fields: Mapping[str, Any], column: str, role: Role) -> Messages:
-    value = value_of(fields, column)
+    value = _said(fields, column)
     if isinstance(value, str) and not is_message_list(value):
         return (Message(role, _text(value, column)),)
     if not isinstance(value, str | list | tuple):
         raise Unusable(f'"{column}" is {describe(value)}, text or a list of messages was expected')
     return messages_field(fields, column)
+
+
+def list_field(fields: Mapping[str, Any], column: str) -> Sequence[Any]:
+    """A list, or a cell in which one is written."""
+    value = _said(fields, column)
+    if isinstance(value, str):
+        try:
+            value = parse_cell(value) if value.strip() else []
+        except ValueError as error:
+            raise Unusable(f'"{column}" should hold a list: {error}') from None
+    if not isinstance(value, list | tuple):
+        raise Unusable(f'"{column}" is {describe(value)}, a list was expected')
+    return value
+
+
+def turns_field(fields: Mapping[str, Any], column: str) -> Messages:
+    """A completion as text, as one message, or as a list of messages."""
+    value = fields.get(column)
+    if isinstance(value, Mapping):
+        return (_message(value, column),)
+    return completion_field(fields, column)
 
 
 def is_message_list(value: object) -> bool:
@@ -110,25 +161,49 @@ def _message(item: object, column: str) -> Message:
     if not isinstance(item, Mapping):
         raise Unusable(f'"{column}" holds {describe(item)} where a message was expected')
     if item.get("tool_calls") or item.get("function_call"):
-        raise Unusable(f'"{column}" holds a tool call, which would be lost: only text is trained on')
-    for key in ("role", "content"):
-        if not isinstance(item.get(key), str):
-            raise Unusable(
-                f'"{column}" has a message whose {key} is {describe(item.get(key))}, text was expected'
-            )
-    role, content = item["role"], item["content"]
+        raise Unusable(f'"{column}" {_TOOL_CALL}')
+    if "role" not in item and "from" in item:
+        return _sharegpt_turn(item, column)
+    role, content = item.get("role"), item.get("content")
+    if role.__class__ is not str:
+        raise Unusable(f'"{column}" has a message whose role is {describe(role)}, text was expected')
     if role not in _ROLES:
         raise Unusable(
             f'"{column}" has the unknown role "{excerpt(role, 30)}"; known: system, user, assistant, tool'
         )
-    return Message(role, _sound(content, column))
+    return Message(role, _content(content, "content", column))
+
+
+def _sharegpt_turn(item: Mapping[str, Any], column: str) -> Message:
+    speaker = item["from"]
+    if not isinstance(speaker, str):
+        raise Unusable(f'"{column}" has a message whose from is {describe(speaker)}, text was expected')
+    if speaker == "function_call":
+        raise Unusable(f'"{column}" {_TOOL_CALL}')
+    if speaker not in _SHAREGPT_ROLES:
+        raise Unusable(
+            f'"{column}" has the unknown speaker "{excerpt(speaker, 30)}"; known: {", ".join(_SHAREGPT_ROLES)}'
+        )
+    return Message(_SHAREGPT_ROLES[speaker], _content(item.get("value"), "value", column))
+
+
+def _content(value: object, key: str, column: str) -> str:
+    """What a turn says: text, or a list of nothing but text parts, which follow one another."""
+    if isinstance(value, list | tuple) and value:
+        parts = [part.get("text") if isinstance(part, Mapping) else None for part in value]
+        if not all(isinstance(part, str) for part in parts):
+            raise Unusable(f'"{column}" has a message with parts that are no text: only text is trained on')
+        value = "".join(str(part) for part in parts)
+    if not isinstance(value, str):
+        raise Unusable(f'"{column}" has a message whose {key} is {describe(value)}, text was expected')
+    return _sound(value, column)
 
 
 def _text(value: object, column: str) -> str:
     if not isinstance(value, str):
         raise Unusable(f'"{column}" is {describe(value)}, text was expected')
     if not value.strip():
-        raise Unusable(f'"{column}" is empty')
+        raise _empty(column, "empty")
     return _sound(value, column)
 
 

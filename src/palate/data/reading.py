@@ -113,7 +113,7 @@ class RecordStream:
             row = Row(raw.fields, position, self._rows_to_divide(), 1.0 if ratio is None else ratio)
             return _record(LAYOUTS[self.layout].convert(row), raw, options, self.system)
         except Unusable as reason:
-            return SetAside(options.source, raw.line, str(reason), raw.excerpt)
+            return SetAside(options.source, raw.line, str(reason), raw.excerpt, reason.code)
 
     def _rows_to_divide(self) -> int:
         """How many rows there are, counted where a share of them is asked for."""
@@ -202,7 +202,7 @@ def _record(said: Converted, raw: RawRow, options: SourceOptions, system: str | 
         case Ordered():
             return Ranking(prompt, said.completions, provenance, weight)
     if said.chosen == said.rejected:
-        raise Unusable("chosen and rejected are identical")
+        raise Unusable("chosen and rejected are identical", "identical_pair")
     column = options.margin_column
     margin = None if column is None else margin_field(raw.fields, column)
     return Pair(prompt, said.chosen, said.rejected, provenance, margin, weight)
@@ -257,10 +257,10 @@ def _usable(prompt: Messages) -> Messages:
 
 def _check_completion(name: str, completion: Messages) -> None:
     if not completion:
-        raise Unusable(f"{name} is empty: it only repeats the prompt")
+        raise Unusable(f"{name} is empty: it only repeats the prompt", "empty_side")
     if completion[0].role != "assistant":
         raise Unusable(f"{name} starts with a {completion[0].role} turn")
     if completion[-1].role != "assistant":
         raise Unusable(f"{name} ends with a {completion[-1].role} turn, not with the assistant's")
     if any(message.role == "assistant" and not message.content.strip() for message in completion):
-        raise Unusable(f"{name} is empty")
+        raise Unusable(f"{name} is empty", "empty_side")
