@@ -9,8 +9,9 @@ import pytest
 ROOMS = {
     "palate": ["__version__"],
     "palate.asking": [
-        "AskedForm", "Asker", "Attempt", "Price", "PriceList", "Reply", "Request", "ResponseStore", "Status",
-        "Stored", "Usage", "chat_completion", "default_store_path", "load_prices", "read_reply",
+        "Account", "AskedForm", "Asker", "Attempt", "Budget", "Endpoint", "Limits", "ModelAccount", "Price",
+        "PriceList", "Reply", "Request", "ResponseStore", "Status", "Stored", "Usage", "chat_completion",
+        "default_store_path", "load_prices", "read_reply",
     ],
     "palate.cli": ["main"],
     "palate.data": [
@@ -37,7 +38,9 @@ ROOMS = {
         "TrainingError", "WorkError", "did_you_mean",
     ],
     "palate.evaluate": ["Contestant", "compare_models", "held_out_accuracy"],
-    "palate.generate": ["sample_candidates"],
+    "palate.generate": [
+        "Candidate", "Candidates", "Contrast", "Generator", "generate_candidates", "generate_contrast",
+    ],
     "palate.home": ["palate_home"],
     "palate.judge": [
         "BUILT_IN_SCORERS", "JudgedPairs", "PairCounts", "Score", "Scorer", "judge_answers", "load_scorer",

@@ -1,5 +1,17 @@
-"""Material for pairs: candidate answers from models."""
+"""Material for pairs, from prompts or documents: candidates, triples, strong against weak.
 
-from palate.generate.candidates import sample_candidates
+Nothing here imports torch until the local model is asked: that is `palate.generate.local`.
+"""
 
-__all__ = ["sample_candidates"]
+from palate.generate.asking import Generator
+from palate.generate.candidates import Candidate, Candidates, generate_candidates
+from palate.generate.contrast import Contrast, generate_contrast
+
+__all__ = [
+    "Candidate",
+    "Candidates",
+    "Contrast",
+    "Generator",
+    "generate_candidates",
+    "generate_contrast",
+]

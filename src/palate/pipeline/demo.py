@@ -12,7 +12,7 @@ from typing import Any
 from palate.data import write_records_jsonl
 from palate.engine import Renderer, Sampling, load_trained
 from palate.errors import RecipeError
-from palate.generate import sample_candidates
+from palate.generate.sampling import sample_candidates
 from palate.judge import JudgedPairs, load_scorer, pairs_from_scores
 from palate.pipeline.stages import PLAYGROUND, base_folder, compare_stage, report_stage, train_stage
 from palate.playground import held_out_prompts, training_prompts

@@ -1,0 +1,84 @@
+"""Many questions to models, and their replies in the order of the questions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from palate.asking import Asker, Reply, Request
+from palate.watcher import Watcher
+
+__all__ = ["Generator", "ask_all", "count_replies", "lineage", "unusable_row"]
+
+
+@dataclass(frozen=True, slots=True)
+class Generator:
+    """A model, and who asks it."""
+
+    asker: Asker
+    model: str
+
+
+def ask_all(
+    questions: Sequence[tuple[Generator, Request]], watcher: Watcher | None = None
+) -> list[tuple[Generator, Reply]]:
+    """A reply to each question, in the order of the questions.
+
+    Those of one asker are put to it together, asker by asker.
+
+    Raises:
+        PalateError: nothing can be asked at all. What came in before is in the store.
+    """
+    places: dict[int, list[int]] = {}
+    for place, (generator, _) in enumerate(questions):
+        places.setdefault(id(generator.asker), []).append(place)
+    replies: dict[int, Reply] = {}
+    for own in places.values():
+        asker = questions[own[0]][0].asker
+        waiting: dict[str, list[int]] = {}
+        for place in own:
+            waiting.setdefault(questions[place][1].key(asker.server), []).append(place)
+        for reply in asker.ask([questions[place][1] for place in own], watcher):
+            replies[waiting[reply.request.key(asker.server)].pop(0)] = reply
+    return [(questions[place][0], replies[place]) for place in range(len(questions))]
+
+
+def lineage(generator: Generator, reply: Reply) -> dict[str, Any]:
+    """How an answer came about: what goes into the provenance of what is made from it."""
+    request = reply.request
+    said: dict[str, Any] = {
+        "model": request.model,
+        "server": generator.asker.server,
+        "temperature": request.temperature,
+        "sample": request.sample,
+        "request": request.key(generator.asker.server),
+    }
+    if reply.form == "repaired":
+        said["form"] = reply.form
+    return said
+
+
+def unusable_row(generator: Generator, reply: Reply) -> dict[str, Any]:
+    """A reply that is no answer, as a row of what was set aside."""
+    return {
+        "stage": "asking",
+        "reason": f"{reply.status}: {reply.reason}" if reply.reason else reply.status,
+        **lineage(generator, reply),
+        "text": reply.text,
+    }
+
+
+def count_replies(replies: Sequence[Reply]) -> dict[str, Any]:
+    """Requests by status, and what kept them from an answer; the statuses add up to `num_requests`."""
+    reasons = Counter((reply.status, reply.reason) for reply in replies if not reply.is_answer)
+    return {
+        "num_requests": len(replies),
+        "num_from_store": sum(not r.is_new and r.status not in ("failed", "not_asked") for r in replies),
+        "statuses": dict(Counter(reply.status for reply in replies).most_common()),
+        "reasons": [
+            {"status": status, "reason": reason, "count": count}
+            for (status, reason), count in reasons.most_common(20)
+        ],
+    }

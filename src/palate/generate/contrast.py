@@ -1,0 +1,83 @@
+"""The same prompts to a strong and a weak model: chosen from the one, rejected from the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from palate.asking import Request
+from palate.errors import CallError
+from palate.generate.asking import Generator, ask_all, count_replies, lineage, unusable_row
+from palate.records import Message, Messages, Pair, Provenance
+from palate.watcher import Watcher
+
+__all__ = ["Contrast", "generate_contrast"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """Pairs of a strong and a weak answer, and what was not used."""
+
+    pairs: tuple[Pair, ...]
+    set_aside: tuple[dict[str, Any], ...]
+    """A row for each reply that is no answer, and for each prompt that both answered alike."""
+    account: dict[str, Any]
+    """Counts. Prompts = pairs + identical + those without two answers."""
+
+
+def generate_contrast(
+    prompts: Sequence[Messages],
+    strong: Generator,
+    weak: Generator,
+    *,
+    source: str,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    max_tokens: int = 1024,
+    watcher: Watcher | None = None,
+) -> Contrast:
+    """One answer of each model to each prompt. Answers that are the same but for white space make no pair.
+
+    Nobody compared the answers: that the strong model's is better is an assumption about the models.
+
+    Raises:
+        CallError: there is no prompt, or both are one model. PalateError: nothing can be asked at all.
+    """
+    if not prompts:
+        raise CallError("there is no prompt")
+    if (strong.asker.server, strong.model) == (weak.asker.server, weak.model):
+        raise CallError("strong and weak are one model", where=strong.model, next="name two models")
+    questions = [
+        (generator, Request(generator.model, prompt, 0, temperature, top_p, max_tokens))
+        for prompt in prompts
+        for generator in (strong, weak)
+    ]
+    replies = ask_all(questions, watcher)
+    pairs: list[Pair] = []
+    set_aside = [unusable_row(*item) for item in replies if not item[1].is_answer]
+    num_identical = 0
+    for number, prompt in enumerate(prompts):
+        (_, good), (_, bad) = replies[2 * number : 2 * number + 2]
+        if not (good.is_answer and bad.is_answer):
+            continue
+        if good.text.split() == bad.text.split():
+            num_identical += 1
+            row = {**lineage(strong, good), "weak": lineage(weak, bad), "text": good.text}
+            set_aside.append({"stage": "pairing", "reason": "both models said the same", **row})
+            continue
+        detail = {"strong": lineage(strong, good), "weak": lineage(weak, bad)}
+        chosen, rejected = (_said(reply.text) for reply in (good, bad))
+        pairs.append(Pair(prompt, chosen, rejected, Provenance(source, None, detail)))
+    account = {
+        "num_prompts": len(prompts),
+        **count_replies([reply for _, reply in replies]),
+        "num_identical": num_identical,
+        "num_without_two_answers": len(prompts) - len(pairs) - num_identical,
+        "num_pairs": len(pairs),
+    }
+    return Contrast(tuple(pairs), tuple(set_aside), account)
+
+
+def _said(text: str) -> Messages:
+    return (Message("assistant", text.strip()),)
