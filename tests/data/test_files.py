@@ -68,8 +68,16 @@ def test_json_may_hold_one_obvious_list(write):
 
 
 def test_json_with_several_lists_is_ambiguous_and_names_them(write):
-    with pytest.raises(DataError, match="several lists: train, test"):
-        read(write("rows.json", json.dumps({"train": ROWS, "test": ROWS})))
+    with pytest.raises(DataError, match="several lists: old, new"):
+        read(write("rows.json", json.dumps({"old": ROWS, "new": ROWS})))
+
+
+def test_json_with_splits_gives_the_rows_of_all_of_them(write):
+    tree = {"train": {"articles": {"samples": ROWS[:1], "num_samples": 1}}, "test": ROWS[1:]}
+    assert read(write("rows.json", json.dumps(tree))) == [
+        ROWS[0] | {"split": "train", "category": "articles"},
+        ROWS[1] | {"split": "test"},
+    ]
 
 
 @pytest.mark.parametrize(

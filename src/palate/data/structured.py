@@ -11,7 +11,7 @@ from typing import Any
 
 from palate.data.excerpts import excerpt
 
-__all__ = ["MAX_CELL_CHARACTERS", "RepeatedKey", "describe", "parse_cell", "parse_json"]
+__all__ = ["DECODER", "MAX_CELL_CHARACTERS", "RepeatedKey", "describe", "parse_cell", "parse_json"]
 
 MAX_CELL_CHARACTERS = 1_000_000
 """Longer cells are not parsed as Python: the parser needs some hundred bytes for each character."""
@@ -31,7 +31,7 @@ def parse_json(text: str) -> Any:
         ValueError: it is not JSON, holds a number too long to convert, or is nested too deeply.
     """
     try:
-        return json.loads(text, object_pairs_hook=_object)
+        return DECODER.decode(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -43,6 +43,10 @@ def _object(items: list[tuple[str, Any]]) -> Any:
             return RepeatedKey(key)
         unique[key] = value
     return unique
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_object)
+"""JSON as `parse_json` reads it, for values that stand within a longer text."""
 
 
 def parse_cell(text: str) -> Any:
