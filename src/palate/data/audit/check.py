@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 from palate.data.audit.finding import CheckName, Finding
+from palate.data.audit.folding import folded
 from palate.data.kinds import Record
 from palate.records import Labelled, Messages, Pair, SetAside
 
@@ -54,9 +55,22 @@ class AuditedRecord:
         return tuple(text_of(completion) for completion in self.completions)
 
     @cached_property
+    def asked_key(self) -> int:
+        """A 64-bit name of the whole prompt, with its system message: the same words, said to another
+        character, may well deserve another answer."""
+        if all(message.role != "system" for message in self.record.prompt):
+            return self.prompt_key
+        return _key("\x00".join(f"{message.role}\x00{message.content}" for message in self.record.prompt))
+
+    @cached_property
     def prompt_key(self) -> int:
         """A 64-bit name of the prompt's text."""
         return _key(self.prompt_text)
+
+    @cached_property
+    def folded_prompt_key(self) -> int:
+        """A 64-bit name of the prompt's text as `folded`."""
+        return _key(folded(self.prompt_text))
 
     @cached_property
     def completion_keys(self) -> tuple[int, ...]:

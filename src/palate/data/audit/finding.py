@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-__all__ = ["CHECKS", "MAX_EXAMPLES", "Audit", "CheckName", "Finding", "Severity"]
+__all__ = ["CHECKS", "MAX_EXAMPLES", "Audit", "CheckName", "Finding", "Severity", "SourceAccount"]
 
 Severity = Literal["error", "warning", "info"]
 """An `error` blocks training, a `warning` informs and may cost quality, an `info` is a figure to know."""
@@ -77,17 +77,40 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
-    """Everything an audit found. Rows in = kept + set aside, over all its sources."""
+class SourceAccount:
+    """What became of a source's rows: rows in = kept + set aside."""
 
-    sources: tuple[str, ...]
+    source: str
+    layout: str
+    kind: str
     num_rows: int
     num_kept: int
     num_set_aside: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Everything an audit found. Rows in = kept + set aside."""
+
+    sources: tuple[str, ...]
+    """The audited source, and the one it was held against."""
+    num_rows: int
+    """Of the audited source alone, like the two below."""
+    num_kept: int
+    num_set_aside: int
     findings: tuple[Finding, ...]
-    """Errors first, then by how CHECKS orders them."""
+    """Errors first, warnings, infos; within each as CHECKS orders them. One of each name at most."""
     not_checked: Mapping[str, str] = field(default_factory=dict)
     """Checks that could not be made, and what they need."""
+    layout: str = ""
+    kind: str = ""
+    """`pairs`, `labels` or `rankings`."""
+    against: SourceAccount | None = None
+    """The account of the source it was held against."""
 
     @property
     def has_errors(self) -> bool:
@@ -98,9 +121,12 @@ class Audit:
         """For JSON."""
         return {
             "sources": list(self.sources),
+            "layout": self.layout,
+            "kind": self.kind,
             "num_rows": self.num_rows,
             "num_kept": self.num_kept,
             "num_set_aside": self.num_set_aside,
+            "against": self.against.as_dict() if self.against else None,
             "findings": [finding.as_dict() for finding in self.findings],
             "not_checked": dict(self.not_checked),
         }

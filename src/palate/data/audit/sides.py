@@ -1,0 +1,84 @@
+"""What is wrong within one record: sides that say the same, sides that say nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
+
+from palate.data.audit.check import AuditedRecord, Check
+from palate.data.audit.draft import quoted
+from palate.data.audit.finding import MAX_EXAMPLES, CheckName, Finding
+from palate.data.audit.folding import looks_empty, without_spaces
+
+__all__ = ["EmptySides", "IdenticalPairs"]
+
+
+class _WithExamples(Check):
+    """Counts records and keeps the first of them."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._examples: list[dict[str, Any]] = []
+
+    def _found(self, record: AuditedRecord) -> None:
+        self._count += 1
+        if len(self._examples) < MAX_EXAMPLES:
+            self._examples.append(quoted(record))
+
+
+class IdenticalPairs(_WithExamples):
+    """`identical_pair` among records that were kept: equal but for white space and the Unicode form."""
+
+    name: CheckName = "identical_pair"
+
+    def see(self, record: AuditedRecord) -> None:
+        texts = record.completion_texts
+        if len(texts) == 2:
+            # Most pairs differ in their first letter, and need no folding.
+            first, second = (text.lstrip()[:1] for text in texts)
+            if first != second and first.isascii() and second.isascii():
+                return
+        plain = [without_spaces(text) for text in texts]
+        if any(one == other for one, other in combinations(plain, 2)):
+            self._found(record)
+
+    def findings(self) -> Iterator[Finding]:
+        if self._count:
+            yield Finding(
+                self.name,
+                "error",
+                self._count,
+                tuple(self._examples),
+                f"In {self._count:,} rows two completions are equal but for white space or the Unicode form: "
+                "what is learned is where to put spaces.",
+                "Drop these rows; `palate data curate` does.",
+                {"num_equal_after_folding": self._count},
+                self._count,
+            )
+
+
+class EmptySides(_WithExamples):
+    """`empty_side` among records that were kept: nothing in a completion can be seen."""
+
+    name: CheckName = "empty_side"
+
+    def see(self, record: AuditedRecord) -> None:
+        for completion in record.completions:
+            if any(turn.role == "assistant" and looks_empty(turn.content) for turn in completion):
+                self._found(record)
+                return
+
+    def findings(self) -> Iterator[Finding]:
+        if self._count:
+            yield Finding(
+                self.name,
+                "error",
+                self._count,
+                tuple(self._examples),
+                f"In {self._count:,} rows a completion has only characters that nobody sees, such as a "
+                "zero-width space.",
+                "Drop these rows; `palate data curate` does.",
+                {"num_invisible": self._count},
+                self._count,
+            )
