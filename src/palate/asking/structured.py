@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -47,6 +47,17 @@ def check_schema(schema: Mapping[str, Any]) -> None:
         raise CallError(
             f"not a JSON schema: {quoted(error.message)}", where=f"schema{error.json_path[1:]}"
         ) from None
+
+
+def _references(schema: Any) -> Iterator[str]:
+    if isinstance(schema, Mapping):
+        if isinstance(schema.get("$ref"), str):
+            yield schema["$ref"]
+        for inner in schema.values():
+            yield from _references(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            yield from _references(inner)
 
 
 def response_format(schema: Mapping[str, Any], form: AskedForm) -> dict[str, Any] | None:
@@ -172,11 +183,14 @@ def _validator(schema: str) -> Any:
 def _misfit(value: Any, schema: Mapping[str, Any]) -> str:
     """Why a value does not fit, or nothing."""
     from jsonschema.exceptions import best_match
+    from referencing.exceptions import Unresolvable
 
     try:
         error = best_match(_validator(json.dumps(schema, sort_keys=True)).iter_errors(value))
     except RecursionError:
         return "it is nested too deeply"
+    except Unresolvable as error:
+        return f"the schema refers to what is not there: {quoted(str(error.ref), 80)}"
     if error is None:
         return ""
     return f"it does not fit the schema at {quoted(error.json_path, 60)}: {quoted(error.message, 160)}"

@@ -68,8 +68,7 @@ class ChatServer:
         self._limits = limits
         # What is compressed could be a thousand times longer than what was counted on the way.
         headers: dict[str, Any] = {"Accept-Encoding": "identity"}
-        if key is None:
-            headers["Authorization"] = openai.Omit()
+        self._options: Any = {} if key else {"headers": {"Authorization": openai.Omit()}}
         if urlsplit(base_url).hostname != _OPENAI_HOST:
             headers |= {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
         timeout = httpx2.Timeout(limits.timeout_seconds, connect=limits.connect_timeout_seconds)
@@ -94,7 +93,9 @@ class ChatServer:
 
         try:
             async with asyncio.timeout(self._limits.timeout_seconds):
-                response = await self._client.post("/chat/completions", cast_to=httpx2.Response, content=body)
+                response = await self._client.post(
+                    "/chat/completions", cast_to=httpx2.Response, content=body, options=self._options
+                )
         except (TimeoutError, openai.APITimeoutError) as error:
             if _never_connected(error):
                 seconds = self._limits.connect_timeout_seconds
