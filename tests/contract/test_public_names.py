@@ -15,7 +15,7 @@ ROOMS = {
     ],
     "palate.cli": ["main"],
     "palate.data": [
-        "LAYOUTS", "Kind", "Record", "RecordSet", "RecordStream", "inspect_source", "read_prompts",
+        "LAYOUTS", "Kind", "PairRule", "Record", "RecordSet", "RecordStream", "inspect_source", "read_prompts",
         "read_records", "records_as", "split_by_prompt", "stream_records", "write_records_jsonl",
     ],
     "palate.data.audit": [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from said import dicts, said
 
-from palate.data import read_records
+from palate.data import read_records, records_as
 from palate.data.detection import claimed_layout
 from palate.data.rows import RawRow
 from palate.errors import DataError
@@ -135,8 +136,11 @@ def test_of_tied_completions_the_first_in_the_row_stays_and_the_others_are_count
     write, scores, kept, detail
 ):
     found = read(write("rows.json", [RANKING | {"scores": scores}]))
-    assert [completion[0].content for completion in found.records[0].completions] == kept
-    assert found.records[0].provenance.detail == detail
+    assert (len(found.records[0].completions), found.records[0].provenance.detail) == (3, {})
+    assert found.records[0].scores == tuple(sorted(scores, reverse=True))
+    (strict,) = records_as(found.records, "rankings", where="x")
+    assert [completion[0].content for completion in strict.completions] == kept
+    assert strict.provenance.detail == detail
 
 
 def test_a_completion_that_follows_itself_is_one(write):
@@ -189,14 +193,15 @@ def test_the_order_is_that_of_the_scores_and_nothing_is_made_up(scores):
 
     completions = [said(f"a: {i}") for i in range(len(scores))]
     try:
-        ordered, detail = best_first({"scores": scores}, completions)
+        order = best_first(completions, scores)
     except Unusable:
         assert len(set(scores)) == 1
         return
-    kept = [scores[completions.index(completion)] for completion in ordered]
-    assert kept == sorted(set(scores), reverse=True)
-    assert detail.get("num_tied", 0) == len(scores) - len(kept)
-    assert best_first({"ranks": [-score for score in scores]}, completions) == (ordered, detail)
+    assert sorted(order.places) == list(range(len(scores)))
+    assert [completions[place] for place in order.places] == list(order.completions)
+    assert [scores[place] for place in order.places] == list(order.scores) == sorted(scores, reverse=True)
+    tied = [pair for pair in pairwise(order.places) if scores[pair[0]] == scores[pair[1]]]
+    assert all(first < second for first, second in tied)
 
 
 # Telling them apart

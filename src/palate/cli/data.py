@@ -73,12 +73,16 @@ def _counts(kind: str, counts: dict[str, Any]) -> Iterator[str]:
     if kind == "rankings" and counts["num_completions"]:
         lengths = counts["num_completions"].items()
         yield ", ".join(f"{number:,} rankings of {length} completions" for length, number in lengths)
-    if kind == "rankings" and (counts["num_tied"] or counts["num_repeated"]):
-        yield f"left out: {counts['num_tied']:,} tied, {counts['num_repeated']:,} repeated completions"
+    if kind == "rankings":
+        yield f"as pairs {counts['num_pairs']:,}; comparisons left out: {counts['num_tied']:,} tied, " + (
+            f"{counts['num_below_gap']:,} closer than min_gap"
+        )
+    if kind == "rankings" and counts["num_repeated"]:
+        yield f"left out: {counts['num_repeated']:,} repeated completions"
 
 
 def _figures(found: dict[str, Any]) -> Iterator[str]:
-    for name in ("margin", "weight"):
+    for name in ("gap", "margin", "weight"):
         if spread := found.get(name):
             yield f"{name} {spread['min']:g} to {spread['max']:g}, median {spread['median']:g}"
 

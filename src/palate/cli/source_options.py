@@ -9,6 +9,7 @@ import cyclopts
 from pydantic import ValidationError
 
 from palate.data import LAYOUTS
+from palate.data.columns import parse_columns
 from palate.errors import DataError, did_you_mean
 from palate.recipe import SourceOptions
 
@@ -28,6 +29,14 @@ class ReadingOptions:
     """The column that holds by how much chosen is better than rejected."""
     weight_column: str | None = None
     """The column that holds how much a row counts."""
+    columns: str | None = None
+    """Which column holds what, in place of a layout: prompt=q,chosen=good,rejected=bad."""
+    pair_rule: str = "all"
+    """Which pairs a ranking becomes: all, best_worst or neighbours."""
+    min_gap: float | None = None
+    """Leave out pairs whose scores differ by less."""
+    score_margin: bool = False
+    """Make the difference of the scores the pair's margin."""
     split: str | None = None
     """Which split of a Hub data set; train where absent."""
     revision: str | None = None
@@ -47,6 +56,8 @@ def source_options(file: str, reading: ReadingOptions = DEFAULTS) -> SourceOptio
         DataError: an option has a value that it cannot have; it is named as it was typed.
     """
     given: dict[str, Any] = {"source": file, **asdict(reading)}
+    if reading.columns is not None:
+        given["columns"] = parse_columns(reading.columns)
     known = ["auto", *LAYOUTS]
     if reading.layout not in known:
         raise DataError(

@@ -3,6 +3,7 @@
 from palate.data.inspection import inspect_source
 from palate.data.kinds import Kind, Record, records_as
 from palate.data.layouts import LAYOUTS
+from palate.data.pairing import PairRule
 from palate.data.prompts import read_prompts
 from palate.data.reading import RecordSet, RecordStream, read_records, stream_records
 from palate.data.split import split_by_prompt
@@ -11,6 +12,7 @@ from palate.data.writing import write_records_jsonl
 __all__ = [
     "LAYOUTS",
     "Kind",
+    "PairRule",
     "Record",
     "RecordSet",
     "RecordStream",

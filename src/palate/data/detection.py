@@ -4,17 +4,41 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from palate.data.columns import mapped_fields, refuse_unknown_columns
 from palate.data.layouts import LAYOUTS
+from palate.data.messages import is_transcript
 from palate.data.rows import RawRow, columns_of, quoted_names
 from palate.errors import DataError
+from palate.recipe import SourceOptions
 
-__all__ = ["claimed_layout", "detect_layout"]
+__all__ = ["claimed_layout", "detect_layout", "layout_of"]
 
 SAMPLE_ROWS = 1000
 """How many rows are looked at: enough that a few odd ones cannot decide."""
 RIVAL_SHARE = 0.1
 """A second layout that claims this share of the first's rows makes the source ambiguous."""
+
+
+def layout_of(rows: Sequence[RawRow], options: SourceOptions) -> str:
+    """The layout that the options name, or the one that the first rows have.
+
+    Where the options name columns, it is the one of rows with these alone: `mixed`, say, or `labels`.
+
+    Raises:
+        DataError: as `detect_layout`; or a column that is named is in none of the rows.
+    """
+    if options.columns is None:
+        return options.layout if options.layout != "auto" else detect_layout(rows, options.source)
+    refuse_unknown_columns(rows, options)
+    mapped = [replace(row, fields=mapped_fields(row.fields, options.columns)) for row in rows[:SAMPLE_ROWS]]
+    name = claimed_layout(mapped, options.source)
+    if name is None and not any(is_transcript(row.fields.get("prompt")) for row in mapped):
+        # The columns say what the rows are: what is wrong with each then stands beside it.
+        name = {"labels": "labels", "rankings": "ranking"}.get(options.columns.kind)
+        name = name or ("mixed" if options.columns.prompt else None)
+    return name or detect_layout(mapped, options.source)
 
 
 def detect_layout(rows: Sequence[RawRow], source: str) -> str:
@@ -33,8 +57,8 @@ def detect_layout(rows: Sequence[RawRow], source: str) -> str:
         "the layout of these rows is unknown",
         where=source,
         why=f"columns seen: {quoted_names(columns_of(rows[:SAMPLE_ROWS]))}\n{_known(LAYOUTS)}",
-        next="rename the columns to those of a layout, or name the layout (data.train.layout, or --layout) "
-        "to see what is wrong with each row",
+        next="say which column holds what (data.train.columns, or --columns prompt=a,chosen=b,rejected=c), "
+        "or name the layout (data.train.layout, or --layout) to see what is wrong with each row",
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from palate.data.kinds import Record
+from palate.data.pairing import PairRule, count_pairs
 from palate.data.reading import RecordSet, read_records
 from palate.recipe import SourceOptions
 from palate.records import Labelled, Messages, Pair, Ranking, SetAside
@@ -23,8 +24,9 @@ def inspect_source(options: SourceOptions) -> dict[str, Any]:
 
     `num_rows` = `num_kept` + `num_set_aside`. `counts` has `num_prompts`, and for labels `num_desirable` and
     `num_undesirable`, for rankings `num_completions` (how many rankings there are of each length),
-    `num_tied` and `num_repeated` (completions left out of rankings that were kept). `margin` and `weight`
-    have `min`, `median` and `max` where their column was read. `set_aside` lists each reason once, the most
+    `num_repeated` (completions left out of rankings that were kept), `num_pairs` that the options' rule makes
+    of them, and `num_tied` and `num_below_gap`, the comparisons that make none. `margin`, `weight` and `gap`
+    have `min`, `median` and `max` where there are any. `set_aside` lists each reason once, the most
     frequent first, with its count and the first few places.
 
     Raises:
@@ -37,14 +39,14 @@ def inspect_source(options: SourceOptions) -> dict[str, Any]:
         "num_rows": found.num_rows,
         "num_kept": len(found.records),
         "num_set_aside": len(found.set_aside),
-        "counts": _counts(found),
+        "counts": _counts(found, options),
         **_figures(found, options),
         "examples": [_example(record) for record in found.records[:MAX_EXAMPLES]],
         "set_aside": _reasons(found.set_aside),
     }
 
 
-def _counts(found: RecordSet) -> dict[str, Any]:
+def _counts(found: RecordSet, options: SourceOptions) -> dict[str, Any]:
     counts: dict[str, Any] = {"num_prompts": len({record.prompt for record in found.records})}
     if found.kind == "labels":
         labels = Counter(record.desirable for record in found.records if isinstance(record, Labelled))
@@ -54,14 +56,17 @@ def _counts(found: RecordSet) -> dict[str, Any]:
         lengths = Counter(len(ranking.completions) for ranking in rankings)
         # Text, as JSON has no other keys.
         counts["num_completions"] = {str(length): lengths[length] for length in sorted(lengths)}
-        for name in ("num_tied", "num_repeated"):
-            counts[name] = sum(ranking.provenance.detail.get(name, 0) for ranking in rankings)
+        counts["num_repeated"] = sum(ranking.provenance.detail.get("num_repeated", 0) for ranking in rankings)
+        counts |= count_pairs(rankings, PairRule.of(options), where=options.source)
     return counts
 
 
 def _figures(found: RecordSet, options: SourceOptions) -> dict[str, Any]:
     figures = {}
-    if options.margin_column is not None:
+    gaps = [record.provenance.detail.get("gap") for record in found.records if isinstance(record, Pair)]
+    if any(gap is not None for gap in gaps):
+        figures["gap"] = _spread([gap for gap in gaps if gap is not None])
+    if options.margin_column is not None or options.score_margin:
         pairs = (record for record in found.records if isinstance(record, Pair))
         figures["margin"] = _spread([pair.margin for pair in pairs if pair.margin is not None])
     if options.weight_column is not None:

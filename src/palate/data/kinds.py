@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import combinations
 from typing import Any, Literal, overload
 
+from palate.data.pairing import EACH_WITH_EACH, PairRule, pairs_of_ranking, strict_ranking
 from palate.errors import DataError
-from palate.records import Labelled, Pair, Provenance, Ranking
+from palate.records import Labelled, Pair, Ranking
 
 __all__ = ["RECORD_TYPES", "Kind", "Record", "kind_of", "records_as"]
 
@@ -28,26 +28,39 @@ def kind_of(record: Record) -> Kind:
 
 
 @overload
-def records_as(records: Sequence[Record], kind: Literal["pairs"], *, where: str) -> list[Pair]: ...
+def records_as(
+    records: Sequence[Record], kind: Literal["pairs"], *, where: str, rule: PairRule = ...
+) -> list[Pair]: ...
 @overload
-def records_as(records: Sequence[Record], kind: Literal["labels"], *, where: str) -> list[Labelled]: ...
+def records_as(
+    records: Sequence[Record], kind: Literal["labels"], *, where: str, rule: PairRule = ...
+) -> list[Labelled]: ...
 @overload
-def records_as(records: Sequence[Record], kind: Literal["rankings"], *, where: str) -> list[Ranking]: ...
+def records_as(
+    records: Sequence[Record], kind: Literal["rankings"], *, where: str, rule: PairRule = ...
+) -> list[Ranking]: ...
 @overload
-def records_as(records: Sequence[Record], kind: Kind, *, where: str) -> list[Any]: ...
-def records_as(records: Sequence[Record], kind: Kind, *, where: str) -> list[Any]:
+def records_as(records: Sequence[Record], kind: Kind, *, where: str, rule: PairRule = ...) -> list[Any]: ...
+def records_as(
+    records: Sequence[Record], kind: Kind, *, where: str, rule: PairRule = EACH_WITH_EACH
+) -> list[Any]:
     """The records as records of `kind`, in their order; `where` is the source's name, for the error.
 
-    Records of that kind stay as they are. A pair is two labels, or a ranking of two. A ranking is all its
-    ordered pairs, those of its best completion first; they share the prompt, and each completion is in
-    several of them. Each record made has the weight and the origin of the record it is made from. A pair's
-    margin has no place in a label or a ranking and is left behind.
+    Records of that kind stay as they are, but for ties in a ranking: of completions that tie the first stays,
+    and the detail counts the others as `num_tied`. A pair is two labels, or a ranking of two. A ranking is
+    its pairs by the rule, by default all that differ, those of its best completion first; they share the
+    prompt, and each completion is in several of them. Each record made has the weight and the origin of the
+    record it is made from. A pair's margin has no place in a label or a ranking and is left behind.
 
     Raises:
-        DataError: what the kind needs cannot be told from these records.
+        DataError: what the kind or the rule needs cannot be told from these records, or the rule would have
+            no effect on them.
     """
     made: list[Any] = []
     for record in records:
+        if isinstance(record, Ranking) and kind != "labels":
+            made += _of_ranking(record, kind, rule, where)
+            continue
         if isinstance(record, RECORD_TYPES[kind]):
             made.append(record)
             continue
@@ -67,17 +80,21 @@ def _ranking_of_pair(pair: Pair) -> Iterator[Ranking]:
     yield Ranking(pair.prompt, (pair.chosen, pair.rejected), pair.provenance, pair.weight)
 
 
-def _pairs_of_ranking(ranking: Ranking) -> Iterator[Pair]:
-    origin = ranking.provenance
-    for (i, better), (j, worse) in combinations(enumerate(ranking.completions, 1), 2):
-        provenance = Provenance(origin.source, origin.line, {**origin.detail, "places": [i, j]})
-        yield Pair(ranking.prompt, better, worse, provenance, weight=ranking.weight)
+def _of_ranking(ranking: Ranking, kind: Kind, rule: PairRule, where: str) -> Sequence[Record]:
+    if kind == "pairs":
+        return pairs_of_ranking(ranking, rule, where=where).pairs
+    if rule != EACH_WITH_EACH:
+        raise DataError(
+            "pair_rule, min_gap and score_margin have no effect: the objective learns from whole rankings",
+            where=where,
+            next="drop them, or take an objective that learns from pairs",
+        )
+    return (strict_ranking(ranking),)
 
 
 _CONVERSIONS: dict[tuple[type, Kind], Callable[[Any], Iterator[Record]]] = {
     (Pair, "labels"): _labels_of_pair,
     (Pair, "rankings"): _ranking_of_pair,
-    (Ranking, "pairs"): _pairs_of_ranking,
 }
 
 _NEEDS: dict[Kind, str] = {

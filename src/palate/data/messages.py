@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from palate.data.excerpts import excerpt
 from palate.data.structured import describe, parse_cell
@@ -165,25 +165,23 @@ def _message(item: object, column: str) -> Message:
     if "role" not in item and "from" in item:
         return _sharegpt_turn(item, column)
     role, content = item.get("role"), item.get("content")
-    if role.__class__ is not str:
+    if not isinstance(role, str):
         raise Unusable(f'"{column}" has a message whose role is {describe(role)}, text was expected')
     if role not in _ROLES:
         raise Unusable(
             f'"{column}" has the unknown role "{excerpt(role, 30)}"; known: system, user, assistant, tool'
         )
-    return Message(role, _content(content, "content", column))
+    return Message(cast(Role, role), _content(content, "content", column))
 
 
 def _sharegpt_turn(item: Mapping[str, Any], column: str) -> Message:
-    speaker = item["from"]
+    speaker, known = item["from"], ", ".join(_SHAREGPT_ROLES)
     if not isinstance(speaker, str):
         raise Unusable(f'"{column}" has a message whose from is {describe(speaker)}, text was expected')
     if speaker == "function_call":
         raise Unusable(f'"{column}" {_TOOL_CALL}')
     if speaker not in _SHAREGPT_ROLES:
-        raise Unusable(
-            f'"{column}" has the unknown speaker "{excerpt(speaker, 30)}"; known: {", ".join(_SHAREGPT_ROLES)}'
-        )
+        raise Unusable(f'"{column}" has the unknown speaker "{excerpt(speaker, 30)}"; known: {known}')
     return Message(_SHAREGPT_ROLES[speaker], _content(item.get("value"), "value", column))
 
 

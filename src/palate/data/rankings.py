@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from palate.data.messages import Unusable, completion_field, value_of
+from palate.data.messages import Unusable, completion_field, list_field
 from palate.data.scalars import number_of
-from palate.data.structured import describe, parse_cell
 from palate.records import Messages
 
-__all__ = ["best_first", "completions_field", "is_completion_list"]
+__all__ = ["Order", "best_first", "completions_field", "is_completion_list", "standing_of"]
 
 _LIST_OF_COMPLETIONS = re.compile(r"""\s*\[\s*(?:['"]|\[)""")
 
@@ -29,42 +29,76 @@ def is_completion_list(value: object) -> bool:
 
 def completions_field(fields: Mapping[str, Any]) -> dict[str, Messages]:
     """The completions by the names that reasons call them, in the row's order: two or more."""
-    items = _list_field(fields, "completions")
+    items = list_field(fields, "completions")
     if len(items) < 2:
         raise Unusable('"completions" holds fewer than two completions, there is nothing to rank')
     named = {f"completion {number}": item for number, item in enumerate(items, 1)}
     return {name: completion_field(named, name) for name in named}
 
 
-def best_first(
-    fields: Mapping[str, Any], completions: Sequence[Messages]
-) -> tuple[tuple[Messages, ...], dict[str, int]]:
-    """The completions in their order, all different, and how many were left out: `num_tied`, `num_repeated`.
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Completions best first, each once."""
 
-    `ranks` (1 best) or `scores` (higher is better) give the order, else the list is best first. Of
-    completions that tie the first in the row stays: what is left is ordered by the row itself, and no order
-    is made up. Of a completion that follows itself one stays.
+    completions: tuple[Messages, ...]
+    scores: tuple[float, ...] | None
+    """They never rise; equal ones are a tie. None where only the order is known."""
+    places: tuple[int, ...]
+    """Where each stood in the row, from 0."""
+    detail: Mapping[str, int] = field(default_factory=dict)
+    """`num_repeated`: how many completions were left out because they are there already."""
+
+
+def best_first(completions: Sequence[Messages], scores: Sequence[float] | None) -> Order:
+    """The completions in their order, all different; those that tie stand in the row's order.
+
+    `scores` (higher is better, one for each completion) give the order, else the list is best first. Of a
+    completion that is there twice the better place stays, if nothing else stands between the two.
 
     Raises:
-        Unusable: fewer than two are left, or a completion stands both above and below another one.
+        Unusable: no two of them differ, all tie, or a completion stands both above and below another one.
     """
-    standing = _standing(fields, len(completions))
-    order = sorted(range(len(completions)), key=lambda i: standing[i])
-    untied = [i for at, i in enumerate(order) if at == 0 or standing[order[at - 1]] != standing[i]]
-    if len(untied) < 2:
-        raise Unusable("all completions tie, none is better than another")
-    kept = [completions[i] for i in untied]
-    distinct = [c for at, c in enumerate(kept) if at == 0 or kept[at - 1] != c]
-    if len(distinct) < 2:
+    order = list(range(len(completions)))
+    if scores is not None:
+        order.sort(key=lambda place: -scores[place])
+        if scores[order[0]] == scores[order[-1]]:
+            raise Unusable("all completions tie, none is better than another")
+    kept = _each_once(completions, scores, order)
+    if len(kept) < 2:
         raise Unusable("fewer than two different completions, there is nothing to rank")
-    if len(set(distinct)) < len(distinct):
-        raise Unusable("one completion stands both above and below another one")
-    left_out = {"num_tied": len(completions) - len(kept), "num_repeated": len(kept) - len(distinct)}
-    return tuple(distinct), {name: count for name, count in left_out.items() if count}
+    if scores is not None and scores[kept[0]] == scores[kept[-1]]:
+        raise Unusable("all completions tie, none is better than another")
+    left_out = len(order) - len(kept)
+    return Order(
+        tuple(completions[place] for place in kept),
+        None if scores is None else tuple(scores[place] for place in kept),
+        tuple(kept),
+        {"num_repeated": left_out} if left_out else {},
+    )
 
 
-def _standing(fields: Mapping[str, Any], num_completions: int) -> list[float]:
-    """One number for each completion, lower is better."""
+def _each_once(
+    completions: Sequence[Messages], scores: Sequence[float] | None, order: Sequence[int]
+) -> list[int]:
+    """The order without what is repeated, if no other completion is on a level with both or between them."""
+    levels = range(len(order)) if scores is None else [scores[place] for place in order]
+    reach: dict[Messages, list[float]] = {}
+    for place, level in zip(order, levels, strict=True):
+        reach.setdefault(completions[place], []).append(level)
+    repeated = {said: found for said, found in reach.items() if len(found) > 1}
+    for said, found in repeated.items():
+        low, high = min(found), max(found)
+        between = any(other is not said and low <= level <= high for other in reach for level in reach[other])
+        if low != high and between:
+            raise Unusable("one completion stands both above and below another one, or beside it")
+    first: dict[Messages, int] = {}
+    for place in order:
+        first.setdefault(completions[place], place)
+    return list(first.values())
+
+
+def standing_of(fields: Mapping[str, Any], num_completions: int) -> list[float] | None:
+    """One number for each completion, higher is better: `scores`, or `ranks` below zero; None without."""
     present = [name for name in ("ranks", "scores") if name in fields]
     given = [name for name in present if fields[name] is not None]
     if len(given) > 1:
@@ -72,22 +106,9 @@ def _standing(fields: Mapping[str, Any], num_completions: int) -> list[float]:
     if present and not given:
         raise Unusable(f'"{present[0]}" is null, so the order is not known')
     if not given:
-        return [float(place) for place in range(num_completions)]
+        return None
     (name,) = given
-    numbers = [number_of(item, name) for item in _list_field(fields, name)]
+    numbers = [number_of(item, name) for item in list_field(fields, name)]
     if len(numbers) != num_completions:
         raise Unusable(f'"{name}" has another length than "completions"')
-    return numbers if name == "ranks" else [-number for number in numbers]
-
-
-def _list_field(fields: Mapping[str, Any], column: str) -> Sequence[Any]:
-    """A list, or a cell in which one is written."""
-    value = value_of(fields, column)
-    if isinstance(value, str):
-        try:
-            value = parse_cell(value) if value.strip() else []
-        except ValueError as error:
-            raise Unusable(f'"{column}" should hold a list: {error}') from None
-    if not isinstance(value, list | tuple):
-        raise Unusable(f'"{column}" is {describe(value)}, a list was expected')
-    return value
+    return [-number for number in numbers] if name == "ranks" else numbers

@@ -10,7 +10,7 @@ from typing import Any
 from palate.data.messages import Unusable, value_of
 from palate.data.structured import describe
 
-__all__ = ["label_field", "margin_field", "number_of", "weight_field"]
+__all__ = ["finite", "label_field", "margin_field", "number_of", "stated_gap", "weight_field"]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
@@ -39,6 +39,32 @@ def number_of(value: object, column: str) -> float:
     if not math.isfinite(number):
         raise Unusable(f'"{column}" is not finite')
     return number
+
+
+def finite(value: object) -> float | None:
+    """A number that is one, or text that is one; None for anything else, such as "N/A"."""
+    try:
+        return number_of(value, "")
+    except Unusable:
+        return None
+
+
+_GAP_COLUMNS = (
+    ("score_chosen", "score_rejected"),
+    ("chosen_score", "rejected_score"),
+    ("chosen_rating", "rejected_rating"),
+    ("chosen-rating", "rejected-rating"),
+)
+"""Under which names files keep what each side scored."""
+
+
+def stated_gap(fields: Mapping[str, Any]) -> float | None:
+    """By how much chosen scored higher, where the row says what both sides scored; else None."""
+    for chosen, rejected in _GAP_COLUMNS:
+        if chosen in fields and rejected in fields:
+            high, low = finite(fields[chosen]), finite(fields[rejected])
+            return None if high is None or low is None else high - low
+    return None
 
 
 def margin_field(fields: Mapping[str, Any], column: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from palate.data import RecordSet, records_as, split_by_prompt
+from palate.data import PairRule, RecordSet, records_as, split_by_prompt
 from palate.engine import Renderer
 from palate.errors import DataError, RecipeError
 from palate.recipe import Recipe
@@ -30,8 +30,13 @@ def encode_data(
     if kind == "groups":
         raise RecipeError(f"objective {recipe.objective.type} learns from its own samples, not from records")
     train_set, eval_set = (
-        encode_records(records_as(records, kind, where=source.source), renderer, recipe.data)
-        for records, source in ((to_train, train_records), (to_eval, eval_records or train_records))
+        encode_records(
+            records_as(records, kind, where=source.source, rule=PairRule.of(options)), renderer, recipe.data
+        )
+        for records, source, options in (
+            (to_train, train_records, recipe.data.train),
+            (to_eval, eval_records or train_records, recipe.data.eval or recipe.data.train),
+        )
     )
     _refuse_none_left(train_records, train_set, "train")
     if eval_records is not None:
