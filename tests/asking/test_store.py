@@ -188,6 +188,33 @@ def test_a_full_disk_leaves_what_was_stored(tmp_path: Path) -> None:
             assert store.get("there", question(str(before))) is not None
 
 
+def test_six_processes_make_one_store_at_once(tmp_path: Path) -> None:
+    """The statement that makes it a write-ahead one does not wait for others by itself."""
+    program = """
+import sys
+from palate.asking import ResponseStore
+for number in range(15):
+    print("ready", flush=True)
+    sys.stdin.readline()
+    ResponseStore(f"{sys.argv[1]}-{number}").close()
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "s")]
+    children = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(6)
+    ]
+    for _ in range(15):
+        for child in children:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n"
+        for child in children:
+            assert child.stdin is not None
+            child.stdin.write("\n")
+            child.stdin.flush()
+    for child in children:
+        child.communicate()
+    assert [child.returncode for child in children] == [0] * 6
+
+
 def test_two_processes_write_at_once(tmp_path: Path) -> None:
     program = """
 import sys

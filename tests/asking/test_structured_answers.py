@@ -96,10 +96,10 @@ def test_no_text_makes_it_raise(text: str) -> None:
 
 
 def test_no_reference_is_fetched() -> None:
-    elsewhere = {"items": [{"$ref": "http://127.0.0.1:9/schema.json"}]}
+    elsewhere = {"prefixItems": [{"$ref": "http://127.0.0.1:9/schema.json"}]}
     with pytest.raises(CallError, match="refers to http"):
         check_schema(elsewhere)
-    assert "not there" in parse_answer("{}", elsewhere["items"][0]).problem
+    assert "not there" in parse_answer("{}", elsewhere["prefixItems"][0]).problem
     assert "not there" in parse_answer("{}", {"$ref": "#/$defs/none"}).problem
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -225,7 +226,7 @@ class ResponseStore:
 
     def _prepare(self) -> None:
         # Onto the disk with every commit: a response that a power cut takes would be paid for twice.
-        self._database.execute("PRAGMA journal_mode = WAL")
+        self._write_ahead()
         self._database.execute("PRAGMA synchronous = FULL")
         problem = self._database.execute("PRAGMA quick_check(1)").fetchone()[0]
         if problem != "ok":
@@ -258,6 +259,18 @@ class ResponseStore:
                 why="another Palate made it",
                 next="use that Palate, or name another file; nothing was changed in this one",
             )
+
+    def _write_ahead(self) -> None:
+        # SQLite does not wait for others with this one statement, whatever its time-out.
+        until = time.monotonic() + _SECONDS_TO_WAIT_FOR_OTHERS
+        while True:
+            try:
+                self._database.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > until:
+                    raise
+            time.sleep(0.01)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

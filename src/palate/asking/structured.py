@@ -47,6 +47,13 @@ def check_schema(schema: Mapping[str, Any]) -> None:
         raise CallError(
             f"not a JSON schema: {quoted(error.message)}", where=f"schema{error.json_path[1:]}"
         ) from None
+    if elsewhere := [target for target in _references(schema) if not target.startswith("#")]:
+        raise CallError(
+            f"the schema refers to {quoted(elsewhere[0], 80)}",
+            where="schema",
+            why="nothing is fetched to read an answer",
+            next="write what it refers to under $defs, and refer to #/$defs/...",
+        )
 
 
 def _references(schema: Any) -> Iterator[str]:
@@ -185,12 +192,13 @@ def _misfit(value: Any, schema: Mapping[str, Any]) -> str:
     from jsonschema.exceptions import best_match
     from referencing.exceptions import Unresolvable
 
+    error: Any
     try:
         error = best_match(_validator(json.dumps(schema, sort_keys=True)).iter_errors(value))
     except RecursionError:
         return "it is nested too deeply"
-    except Unresolvable as error:
-        return f"the schema refers to what is not there: {quoted(str(error.ref), 80)}"
+    except Unresolvable:
+        return "the schema refers to what is not there"
     if error is None:
         return ""
     return f"it does not fit the schema at {quoted(error.json_path, 60)}: {quoted(error.message, 160)}"
