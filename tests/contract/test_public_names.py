@@ -16,7 +16,7 @@ ROOMS = {
     "palate.cli": ["main"],
     "palate.data": [
         "LAYOUTS", "Kind", "PairRule", "Record", "RecordSet", "RecordStream", "inspect_source", "read_prompts",
-        "read_records", "records_as", "split_by_prompt", "stream_records", "write_records_jsonl",
+        "read_records", "records_as", "split_by_prompt", "stream_records", "write_records",
     ],
     "palate.data.audit": [
         "CHECKS", "MAX_EXAMPLES", "Audit", "AuditedRecord", "Check", "CheckName", "Finding", "Severity",
@@ -39,7 +39,8 @@ ROOMS = {
     ],
     "palate.evaluate": ["Contestant", "compare_models", "held_out_accuracy"],
     "palate.generate": [
-        "Candidate", "Candidates", "Contrast", "Generator", "generate_candidates", "generate_contrast",
+        "Candidate", "Candidates", "Contrast", "Generator", "TripleFilters", "Triples",
+        "generate_candidates", "generate_contrast", "generate_triples",
     ],
     "palate.home": ["palate_home"],
     "palate.judge": [
