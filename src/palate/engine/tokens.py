@@ -8,9 +8,9 @@ one end-of-turn token, and nothing after it is scored.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,13 @@ TEMPLATES = {
     "plain": "{% for message in messages %}{{ message['content'] }}{% endfor %}",
 }
 """Templates a recipe can name instead of the tokenizer's own. They add no end token: the renderer does."""
+
+
+# Pairs of one prompt mostly follow one another.
+_NUM_PROMPTS_KEPT = 1024
+
+Segments = list[tuple[str, bool]]
+"""Text pieces that make up a whole, each with whether the assistant wrote it."""
 
 
 class UnusableRow(DataError):
@@ -77,14 +84,15 @@ class Renderer:
         self.template = None if template == "tokenizer" else TEMPLATES[template]
         self.eos_id = int(tokenizer.eos_token_id)
         self._bos = self._bos_text()
-        self._prompts: dict[Messages, tuple[str, list[int]]] = {}
+        self._prompts: dict[Messages, str] = {}
+        self._blank: dict[int, bool] = {}
         self.stop_ids = {self.eos_id, *stop_ids}
         self._plain_ending = ""
         self._learn_ending()
 
     def prompt_ids(self, prompt: Messages) -> list[int]:
         """Tokens of the prompt up to where the answer begins."""
-        return self._prompt(prompt)[1]
+        return self._ids(self._prompt(prompt))
 
     def render(self, prompt: Messages, completion: Messages) -> Rendered:
         """Tokens of prompt and completion, and which of them are scored.
@@ -93,8 +101,34 @@ class Renderer:
             UnusableRow: the template rewrites the prompt once an answer follows, or the answer holds the end
                 token in its text.
         """
-        segments = self._segments(prompt, completion)
-        pieces, merged = self._tokenise(prompt, segments)
+        (found,) = self.render_many([(prompt, completion)])
+        if isinstance(found, UnusableRow):
+            raise found
+        return found
+
+    def render_many(self, items: Sequence[tuple[Messages, Messages]]) -> list[Rendered | UnusableRow]:
+        """What `render` gives for each prompt and completion, or the reason why it gives nothing.
+
+        The tokenizer is called once for all, and a text that several of them have is tokenised once.
+        """
+        drafts: list[Segments | UnusableRow] = []
+        for prompt, completion in items:
+            try:
+                drafts.append(self._segments(prompt, completion))
+            except UnusableRow as reason:
+                drafts.append(reason)
+        usable = [draft for draft in drafts if not isinstance(draft, UnusableRow)]
+        ids_of = self._ids_of(head for draft in usable for head in _heads(draft))
+        results: list[Rendered | UnusableRow] = []
+        for draft in drafts:
+            try:
+                results.append(draft if isinstance(draft, UnusableRow) else self._rendered(draft, ids_of))
+            except UnusableRow as reason:
+                results.append(reason)
+        return results
+
+    def _rendered(self, segments: Segments, ids_of: dict[str, list[int]]) -> Rendered:
+        pieces, merged = self._tokenise(segments, ids_of)
         ids: list[int] = []
         scored: list[bool] = []
         for number, ((_, is_answer), piece) in enumerate(zip(segments, pieces, strict=True)):
@@ -111,9 +145,9 @@ class Renderer:
         branch = Branch(np.array(ids, np.int64), np.array(scored, np.bool_))
         return Rendered(branch, len(pieces[0]), merged)
 
-    def _segments(self, prompt: Messages, completion: Messages) -> list[tuple[str, bool]]:
+    def _segments(self, prompt: Messages, completion: Messages) -> Segments:
         """Text pieces that make up the whole, each with whether the assistant wrote it."""
-        done = self._prompt(prompt)[0]
+        done = self._prompt(prompt)
         segments = [(done, False)]
         for number, message in enumerate(completion):
             if message.role != "assistant":
@@ -133,27 +167,18 @@ class Renderer:
             raise UnusableRow("the completion has no assistant turn")
         return segments
 
-    def _tokenise(
-        self, prompt: Messages, segments: Sequence[tuple[str, bool]]
-    ) -> tuple[list[list[int]], bool]:
-        """Tokens of each segment, and whether they had to be taken apart.
+    def _tokenise(self, segments: Segments, ids_of: dict[str, list[int]]) -> tuple[list[list[int]], bool]:
+        """Tokens of each segment, and whether they had to be taken apart; `ids_of` has those of every head.
 
         The proof: the tokens of everything before a boundary must be a prefix of the tokens of the whole.
         Where it fails at any boundary, tokens merge across it, and every segment is tokenised by itself,
         which is also what the model sees when it generates.
         """
-        whole_text = "".join(text for text, _ in segments)
-        whole = self._ids(whole_text)
-        cuts, text = [0], ""
-        for number, (piece, _) in enumerate(segments[:-1]):
-            text += piece
-            head = self._prompt(prompt)[1] if number == 0 else self._ids(text)
-            if whole[: len(head)] != head:
-                apart = [self._prompt(prompt)[1], *(self._ids_inside(piece) for piece, _ in segments[1:])]
-                return apart, True
-            cuts.append(len(head))
-        cuts.append(len(whole))
-        return [whole[a:b] for a, b in pairwise(cuts)], False
+        heads = [ids_of[head] for head in _heads(segments)]
+        whole = heads[-1]
+        if any(whole[: len(head)] != head for head in heads):
+            return [heads[0], *(self._ids_inside(piece) for piece, _ in segments[1:])], True
+        return [whole[a:b] for a, b in pairwise([0, *(len(head) for head in heads)])], False
 
     def _cut_after_end(self, ids: list[int]) -> tuple[list[int], list[int]]:
         """An answer with exactly one end token, and what the template puts after it."""
@@ -189,12 +214,15 @@ class Renderer:
             self._plain_ending = ending
 
     def _is_blank(self, token: int) -> bool:
-        return not str(self.tokenizer.decode([token])).strip()
+        if token not in self._blank:
+            self._blank[token] = not str(self.tokenizer.decode([token])).strip()
+        return self._blank[token]
 
-    def _prompt(self, prompt: Messages) -> tuple[str, list[int]]:
+    def _prompt(self, prompt: Messages) -> str:
         if prompt not in self._prompts:
-            text = self._text(prompt, generation=True)
-            self._prompts[prompt] = text, self._ids(text)
+            if len(self._prompts) >= _NUM_PROMPTS_KEPT:
+                self._prompts.clear()
+            self._prompts[prompt] = self._text(prompt, generation=True)
         return self._prompts[prompt]
 
     def _text(self, messages: Sequence[Message], *, generation: bool) -> str:
@@ -217,6 +245,20 @@ class Renderer:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         return ids
 
+    def _ids_of(self, texts: Iterable[str]) -> dict[str, list[int]]:
+        """Tokens of each distinct text."""
+        distinct = list(dict.fromkeys(texts))
+        if not distinct:
+            return {}
+        found = self.tokenizer(
+            distinct,
+            add_special_tokens=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+        )
+        return dict(zip(distinct, found["input_ids"], strict=True))
+
     def _ids_inside(self, text: str) -> list[int]:
         """Tokens of a text that does not stand at the beginning.
 
@@ -231,6 +273,11 @@ class Renderer:
         bos = self.tokenizer.bos_token_id
         starts = self.tokenizer("a")["input_ids"][:1]
         return str(self.tokenizer.bos_token) if bos is not None and starts == [bos] else ""
+
+
+def _heads(segments: Segments) -> list[str]:
+    """The text up to the end of each segment; the last one is the whole."""
+    return list(accumulate(text for text, _ in segments))
 
 
 def _rest_of(text: str, beginning: str) -> str:
