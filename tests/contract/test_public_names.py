@@ -23,9 +23,9 @@ ROOMS = {
         "Side",
     ],
     "palate.durable": [
-        "MANIFEST", "append_line", "copy_part", "ensure_folder", "flush_file", "is_leftover", "new_folder",
-        "read_manifest", "remove_folder", "settle", "verify_folder", "write_bytes", "write_json",
-        "write_part", "write_text",
+        "MANIFEST", "append_line", "copy_part", "ensure_folder", "flush_file", "is_leftover", "new_file",
+        "new_folder", "read_manifest", "remove_folder", "scratch_file", "settle", "verify_folder",
+        "write_bytes", "write_json", "write_part", "write_text",
     ],
     "palate.engine": [
         "Branch", "BranchLogps", "BranchScores", "Head", "Layout", "LayoutProof", "Policy", "Reference",

@@ -13,7 +13,7 @@ from palate.data import (
     read_records,
     records_as,
     split_by_prompt,
-    write_records_jsonl,
+    write_records,
 )
 from palate.recipe import SourceOptions
 
@@ -75,7 +75,7 @@ def test_real_dialogues_written_by_palate_come_back(tmp_path):
     for kind in ("pairs", "labels", "rankings"):
         records = records_as(found.records, kind, where=found.source)
         path = tmp_path / f"{kind}.jsonl"
-        write_records_jsonl(records, path)
+        write_records(records, path)
         again = read_records(SourceOptions(source=str(path)))
         assert (again.kind, again.set_aside) == (kind, ())
         assert [record.id for record in again.records] == [record.id for record in records]

@@ -7,7 +7,7 @@ from palate.data.pairing import PairRule
 from palate.data.prompts import read_prompts
 from palate.data.reading import RecordSet, RecordStream, read_records, stream_records
 from palate.data.split import split_by_prompt
-from palate.data.writing import write_records_jsonl
+from palate.data.writing import write_records
 
 __all__ = [
     "LAYOUTS",
@@ -22,5 +22,5 @@ __all__ = [
     "records_as",
     "split_by_prompt",
     "stream_records",
-    "write_records_jsonl",
+    "write_records",
 ]

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
-from palate.data.detection import SAMPLE_ROWS, detect_layout
+from palate.data.columns import mapped_fields
+from palate.data.detection import SAMPLE_ROWS, layout_of
 from palate.data.excerpts import excerpt
+from palate.data.gaps import refuse_pair_options_without_effect
 from palate.data.kinds import RECORD_TYPES, Kind, Record
 from palate.data.layouts import LAYOUTS, Converted, Ordered, Row, Sides, Single
 from palate.data.messages import Unusable, text_field
-from palate.data.rows import RawRow, columns_of, quoted_names
+from palate.data.pairing import PairRule
+from palate.data.rows import RawRow, columns_of, first_rows, quoted_names
 from palate.data.scalars import margin_field, weight_field
 from palate.data.sources import open_rows
+from palate.data.written import as_written, is_written_by_palate, without_blanks
 from palate.errors import DataError, did_you_mean
 from palate.recipe import SourceOptions
 from palate.records import Labelled, Message, Messages, Pair, Provenance, Ranking, SetAside
@@ -60,16 +63,15 @@ class RecordStream:
     def __init__(self, options: SourceOptions, system: str | None = None) -> None:
         self.options = options
         self.system = system
-        sample = list(islice(open_rows(options), SAMPLE_ROWS))
+        sample, is_all = first_rows(open_rows(options), SAMPLE_ROWS)
         if not sample:
             raise DataError("there are no rows", where=options.source, next="name a source that holds some")
-        self.layout: str = (
-            options.layout if options.layout != "auto" else detect_layout(sample, options.source)
-        )
-        self._all_rows = sample if len(sample) < SAMPLE_ROWS else None
+        self.layout: str = layout_of(sample, options)
+        self._all_rows = sample if is_all else None
         self.num_rows: int | None = None if self._all_rows is None else len(sample)
         """How many rows there are; None while that is not known."""
         _refuse_options_without_effect(options, self.layout)
+        refuse_pair_options_without_effect(options, self.layout, sample)
         if self._all_rows is not None:
             _refuse_absent_columns(options, columns_of(sample))
 
@@ -90,17 +92,17 @@ class RecordStream:
             DataError: the source breaks off, or a column that an option names was in no row.
         """
         wanted = {c for c in (self.options.margin_column, self.options.weight_column) if c is not None}
-        missing, first = set(wanted), []
+        missing, seen = set(wanted), dict[str, None]()
         number = 0
         for number, raw in enumerate(self._rows(), 1):
             if missing:
                 missing.difference_update(raw.fields)
                 if number <= SAMPLE_ROWS:
-                    first.append(raw)
+                    seen.update(dict.fromkeys(columns_of([raw])))
             yield self._converted(raw, number - 1)
         self.num_rows = number
         if missing:
-            _refuse_absent_columns(self.options, [c for c in columns_of(first) if c not in missing])
+            _refuse_absent_columns(self.options, [column for column in seen if column not in missing])
 
     def _rows(self) -> Iterator[RawRow]:
         return open_rows(self.options) if self._all_rows is None else iter(self._all_rows)
@@ -110,8 +112,13 @@ class RecordStream:
         try:
             if raw.problem:
                 raise Unusable(raw.problem)
-            row = Row(raw.fields, position, self._rows_to_divide(), 1.0 if ratio is None else ratio)
-            return _record(LAYOUTS[self.layout].convert(row), raw, options, self.system)
+            is_ours = is_written_by_palate(raw.fields)
+            given = without_blanks(raw.fields) if is_ours else raw.fields
+            fields = mapped_fields(given, options.columns)
+            row = Row(fields, position, self._rows_to_divide(), 1.0 if ratio is None else ratio)
+            said = LAYOUTS[self.layout].convert(row)
+            record = _record(said, complete_prompt(said.prompt, fields, self.system), raw, options)
+            return as_written(record, raw.fields, options) if is_ours else record
         except Unusable as reason:
             return SetAside(options.source, raw.line, str(reason), raw.excerpt, reason.code)
 
@@ -188,36 +195,39 @@ def _refuse_absent_columns(options: SourceOptions, columns: list[str]) -> None:
         )
 
 
-def _record(said: Converted, raw: RawRow, options: SourceOptions, system: str | None) -> Record:
+def _record(said: Converted, prompt: Messages, raw: RawRow, options: SourceOptions) -> Record:
     """The record, if it is one that can be learned from."""
-    prompt = complete_prompt(said.prompt, raw.fields, system)
-    for name, completion in _completions(said).items():
-        _check_completion(name, completion)
+    _check_completions(said)
     column = options.weight_column
     weight = 1.0 if column is None else weight_field(raw.fields, column)
-    provenance = Provenance(options.source, raw.line, said.detail)
     match said:
         case Single():
+            provenance = Provenance(options.source, raw.line, said.detail)
             return Labelled(prompt, said.completion, said.desirable, provenance, weight)
         case Ordered():
-            return Ranking(prompt, said.completions, provenance, weight)
+            provenance = Provenance(options.source, raw.line, said.detail)
+            return Ranking(prompt, said.completions, provenance, weight, said.scores)
     if said.chosen == said.rejected:
         raise Unusable("chosen and rejected are identical", "identical_pair")
-    column = options.margin_column
-    margin = None if column is None else margin_field(raw.fields, column)
-    return Pair(prompt, said.chosen, said.rejected, provenance, margin, weight)
+    margin = PairRule.of(options).margin_of(said.gap)
+    if options.margin_column is not None:
+        margin = margin_field(raw.fields, options.margin_column)
+    detail = said.detail if said.gap is None else {**said.detail, "gap": said.gap}
+    return Pair(
+        prompt, said.chosen, said.rejected, Provenance(options.source, raw.line, detail), margin, weight
+    )
 
 
-def _completions(said: Converted) -> dict[str, Messages]:
-    """The completions by what reasons call them."""
+def _check_completions(said: Converted) -> None:
     match said:
         case Sides():
-            return {"the chosen completion": said.chosen, "the rejected completion": said.rejected}
+            _check_completion("the chosen completion", said.chosen)
+            _check_completion("the rejected completion", said.rejected)
         case Single():
-            return {"the completion": said.completion}
+            _check_completion("the completion", said.completion)
         case Ordered():
-            places = enumerate(said.completions, 1)
-            return {f"the completion ranked {place}": completion for place, completion in places}
+            for place, completion in enumerate(said.completions, 1):
+                _check_completion(f"the completion ranked {place}", completion)
 
 
 def complete_prompt(prompt: Messages, fields: Mapping[str, Any], system: str | None) -> Messages:

@@ -9,7 +9,7 @@ from typing import Any
 from palate.data.excerpts import excerpt
 from palate.data.structured import describe
 
-__all__ = ["RawRow", "columns_of", "quoted_names", "row_of"]
+__all__ = ["RawRow", "columns_of", "first_rows", "quoted_names", "row_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,38 @@ def row_of(line: int, value: object) -> RawRow:
     if isinstance(value, Mapping):
         return RawRow(line, value)
     return RawRow(line, problem=f"a row is an object with columns, this is {describe(value)}")
+
+
+MAX_SAMPLE_CHARACTERS = 64 * 1024 * 1024
+"""Of the rows that are looked at together: a thousand of the longest would not fit into memory."""
+
+
+def first_rows(rows: Iterator[RawRow], most: int) -> tuple[list[RawRow], bool]:
+    """Up to `most` rows, fewer where they are huge, and whether that is all of them."""
+    first: list[RawRow] = []
+    num_characters = 0
+    for row in rows:
+        first.append(row)
+        num_characters += _num_characters(row.fields)
+        if len(first) == most or num_characters > MAX_SAMPLE_CHARACTERS:
+            return first, False
+    return first, True
+
+
+def _num_characters(value: object) -> int:
+    """About how much text is in a value, however deep; without recursion, for it may be deep."""
+    total, left = 0, [value]
+    while left:
+        match left.pop():
+            case str() as text:
+                total += len(text)
+            case Mapping() as inner:
+                left += inner.values()
+            case list() | tuple() as items:
+                left += items
+            case _:
+                total += 8
+    return total
 
 
 def columns_of(rows: Iterable[RawRow]) -> list[str]:

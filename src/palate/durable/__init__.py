@@ -9,6 +9,7 @@ A folder may carry a manifest of its files' sizes and hashes, by which damage is
 
 from palate.durable.files import append_line, ensure_folder, flush_file, write_bytes, write_json, write_text
 from palate.durable.folders import copy_part, new_folder, remove_folder, settle, write_part
+from palate.durable.growing import new_file, scratch_file
 from palate.durable.leftovers import is_leftover
 from palate.durable.manifest import MANIFEST, read_manifest, verify_folder
 
@@ -19,9 +20,11 @@ __all__ = [
     "ensure_folder",
     "flush_file",
     "is_leftover",
+    "new_file",
     "new_folder",
     "read_manifest",
     "remove_folder",
+    "scratch_file",
     "settle",
     "verify_folder",
     "write_bytes",

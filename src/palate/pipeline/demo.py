@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from palate.data import write_records_jsonl
+from palate.data import write_records
 from palate.engine import Renderer, Sampling, load_trained
 from palate.errors import RecipeError
 from palate.generate.sampling import sample_candidates
@@ -53,7 +53,7 @@ def run_demo(output: str = "runs/demo", *, seed: int = 0, watcher: Watcher | Non
     watcher.note("2. Judge: a program prefers one of the model's two voices")
     judged = pairs_from_scores(answers, load_scorer(_JUDGE), _JUDGE)
     watcher.note(_account_of(judged))
-    write_records_jsonl(judged.pairs, Path(recipe.data.train.source))
+    write_records(judged.pairs, Path(recipe.data.train.source))
     _write_held_out(recipe)
     watcher.note("3. Train: direct preference optimisation of a small adapter")
     summary = train_stage(recipe, watcher)
