@@ -52,8 +52,8 @@ class Shared:
     dialect: Dialect = field(default_factory=Dialect)
     answered_models: set[str] = field(default_factory=set)
     """Those that this server has given a response for: it is there, and takes the key."""
-    was_heard: bool = False
-    """Whether the server ever said anything."""
+    was_reached: bool = False
+    """Whether there ever was a connection."""
 
 
 class _TryAgain(Exception):
@@ -163,7 +163,7 @@ class Session:
                         number = attempt.retry_state.attempt_number
                         return await self._attempt(request, number)
             except _TryAgain as error:
-                if not self._shared.was_heard:
+                if not self._shared.was_reached:
                     raise self._nobody_there(error.outcome) from None
                 return _failed(request, f"{error.outcome.reason} (attempt {number} of {limits.max_attempts})")
             except _Stopped:
@@ -190,7 +190,9 @@ class Session:
                     reservation.settle_at_worst()
                     raise
                 seconds = time.monotonic() - began
-                self._shared.was_heard |= received.http_status is not None
+                self._shared.was_reached |= (
+                    received.http_status is not None or received.may_have_been_answered
+                )
                 outcome = outcome_of(received, form)
                 if outcome.kind == "good":
                     self._shared.answered_models.add(request.model)
