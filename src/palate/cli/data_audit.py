@@ -1,0 +1,109 @@
+"""`palate data audit`: what is wrong with preference data, before a model learns it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Annotated, Any
+
+import cyclopts
+from rich.text import Text
+
+from palate.cli.console import ConsoleWatcher, output_console, print_json
+from palate.cli.source_options import DEFAULTS, ReadingOptions, source_options
+from palate.data import stream_records
+from palate.data.audit import Audit, Finding, SourceAccount, audit_source
+from palate.data.excerpts import excerpt
+
+__all__ = ["audit"]
+
+MAX_EXAMPLES_SHOWN = 2
+_STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+
+
+def audit(
+    file: str,
+    *,
+    against: str | None = None,
+    near_duplicates: bool = True,
+    reading: ReadingOptions = DEFAULTS,
+    as_json: Annotated[bool, cyclopts.Parameter(name="--json", negative="")] = False,
+) -> None:
+    """Find what is wrong with a data set, and what it shares with held-out rows. Exit 1 if there is an error.
+
+    Parameters
+    ----------
+    file
+        A JSON, JSONL, CSV or Parquet file, also gzipped, or a Hugging Face Hub data set.
+    against
+        The rows that will be evaluated on: read as FILE is, but whole, whatever limit and split say.
+    near_duplicates
+        Also search for rows that nearly repeat one another, which takes longer than all other checks.
+    as_json
+        Print JSON.
+    """
+    held_out = None
+    if against is not None:
+        held_out = stream_records(
+            source_options(against, replace(reading, limit=None, split=None, revision=None))
+        )
+    found = audit_source(
+        stream_records(source_options(file, reading)),
+        held_out,
+        near_duplicates=near_duplicates,
+        watcher=ConsoleWatcher(),
+    )
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        _show(found)
+    if found.has_errors:
+        sys.exit(1)
+
+
+def _show(found: Audit) -> None:
+    console = output_console(soft_wrap=True)
+    source, layout = excerpt(found.sources[0], 500), found.layout
+    console.print(Text.assemble((source, "bold"), "  layout ", (layout, "bold cyan")))
+    console.print(Text(_account(found, found.kind)))
+    if found.against is not None:
+        held_out = found.against
+        console.print(Text(f"against {excerpt(held_out.source, 500)}: {_account(held_out, held_out.kind)}"))
+    for finding in found.findings:
+        console.print(_told(finding))
+    if not found.findings:
+        console.print(Text("\nnothing found", style="green"))
+    if found.not_checked:
+        console.print(Text("\nnot checked", style="dim"))
+    for check, needs in found.not_checked.items():
+        console.print(Text(f"  {check:<18} needs {needs}", style="dim"))
+
+
+def _account(counts: Audit | SourceAccount, kind: str) -> str:
+    return f"{counts.num_rows:,} rows = {counts.num_kept:,} {kind} + {counts.num_set_aside:,} set aside"
+
+
+def _told(finding: Finding) -> Text:
+    style = _STYLES[finding.severity]
+    text = Text.assemble(
+        "\n", (finding.severity, style), "  ", (finding.check, "bold"), f"  {finding.count:,}\n"
+    )
+    text.append(f"  {excerpt(finding.meaning, 2000)}\n")
+    for example in finding.examples[:MAX_EXAMPLES_SHOWN]:
+        for line in _example(dict(example)):
+            text.append(f"    {line}\n", style="dim")
+    text.append(f"  next: {excerpt(finding.remedy, 2000)}")
+    return text
+
+
+def _example(example: dict[str, Any]) -> Iterator[str]:
+    """An example in a line for where it is, one for each quotation, and one for what stands with it."""
+    yield excerpt(str(example.pop("place", "")), 500)
+    others = example.pop("with", [])
+    for name, value in example.items():
+        said = " | ".join(value) if isinstance(value, list | tuple) else str(value)
+        yield f"  {name:>10}  {excerpt(said, 200)}"
+    for other in others:
+        if isinstance(other, dict):
+            yield f"  {'with':>10}  {excerpt(str(other.get('place', '')), 500)}"
