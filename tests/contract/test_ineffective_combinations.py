@@ -13,11 +13,20 @@ from pathlib import Path
 import pytest
 from test_recipe_fields import FIELDS
 
+from palate.data import LAYOUTS
 from palate.errors import RecipeError
-from palate.recipe import OBJECTIVES, dump_recipe, parse_recipe
+from palate.recipe import (
+    LABEL_LAYOUTS,
+    OBJECTIVES,
+    RANKING_LAYOUTS,
+    dump_recipe,
+    parse_recipe,
+)
 
 TESTS = Path(__file__).parents[1]
 HERE = "contract/test_ineffective_combinations.py"
+
+COLUMNS = "data.train={source: a, columns: "
 
 IDLE: dict[str, list[tuple[str, str]]] = {
     "Recipe.reference": [
@@ -41,12 +50,58 @@ IDLE: dict[str, list[tuple[str, str]]] = {
     "SourceOptions.revision": [("data.train.revision=main", "revision has no effect")],
     "SourceOptions.support_ratio": [
         (f"data.train={{source: a, layout: {layout}, support_ratio: 0.5}}", "support_ratio has no effect")
-        for layout in ("strings", "messages", "mixed", "transcript", "question", "labels", "ranking")
+        for layout in sorted(set(LAYOUTS) - {"stance"})
+    ] + [(f"{COLUMNS}{{chosen: c, rejected: r}}, support_ratio: 0.5}}", "support_ratio has no effect")],
+    "SourceOptions.columns": [
+        (
+            "data.train={source: a, layout: strings, columns: {prompt: p, chosen: c, rejected: r}}",
+            "drop one of the two",
+        ),
     ],
+    "SourceOptions.pair_rule": [
+        *(
+            (f"data.train={{source: a, layout: {layout}, pair_rule: neighbours}}", "pair_rule has no effect")
+            for layout in ("strings", "helpsteer3", "labels", "kto_tag")
+        ),
+        *(
+            (f"objective.type={name} data.{side}={{source: a, pair_rule: neighbours}}", "from no pairs")
+            for name in ("plackett_luce", "kto")
+            for side in ("train", "eval")
+        ),
+    ],
+    "SourceOptions.min_gap": [
+        (f"data.train={{source: a, layout: {layout}, min_gap: 1}}", "min_gap has no effect")
+        for layout in sorted(LABEL_LAYOUTS)
+    ],
+    "SourceOptions.score_margin": [
+        *(
+            (f"data.train={{source: a, layout: {layout}, score_margin: true}}", "score_margin has no effect")
+            for layout in sorted(LABEL_LAYOUTS)
+        ),
+        ("data.train={source: a, margin_column: m, score_margin: true}", "both give the margin"),
+        *(
+            (f"objective.type={name} data.{side}={{source: a, score_margin: true}}", "takes no margins")
+            for name, kind in OBJECTIVES.items()
+            if name != "mpo" and not kind.takes_margin
+            for side in ("train", "eval")
+        ),
+    ],
+    "ColumnOptions.prompt": [(f"{COLUMNS}{{prompt: q}}}}", "columns needs")],
+    "ColumnOptions.chosen": [(f"{COLUMNS}{{prompt: q, chosen: c}}}}", "columns lacks rejected")],
+    "ColumnOptions.rejected": [(f"{COLUMNS}{{prompt: q, rejected: c}}}}", "columns lacks chosen")],
+    "ColumnOptions.completion": [(f"{COLUMNS}{{prompt: q, completion: c}}}}", "columns lacks label")],
+    "ColumnOptions.label": [(f"{COLUMNS}{{chosen: c, rejected: r, label: m}}}}", "several records")],
+    "ColumnOptions.completions": [(f"{COLUMNS}{{completions: c}}}}", "columns lacks prompt")],
+    "ColumnOptions.ranks": [
+        (f"{COLUMNS}{{prompt: q, ranks: r}}}}", "columns lacks completions"),
+        (f"{COLUMNS}{{prompt: q, completions: c, ranks: r, scores: s}}}}", "drop one"),
+    ],
+    "ColumnOptions.scores": [(f"{COLUMNS}{{prompt: q, scores: r}}}}", "columns lacks completions")],
+    "ColumnOptions.system": [(f"{COLUMNS}{{prompt: q, system: s}}}}", "columns needs")],
     "SourceOptions.margin_column": [
         *(
             (f"data.train={{source: a, layout: {layout}, margin_column: m}}", "only pairs have a margin")
-            for layout in ("labels", "ranking")
+            for layout in sorted(LABEL_LAYOUTS | RANKING_LAYOUTS)
         ),
         *(
             (f"objective.type={name} data.{side}={{source: a.jsonl, margin_column: m}}", "takes no margins")
@@ -146,6 +201,10 @@ AT_RUN_TIME = {
     "SourceOptions.support_ratio": ("no stances in the data", "data", "support_ratio"),
     "SourceOptions.margin_column": ("no such column", "data/test_margins.py", "margin_column"),
     "SourceOptions.weight_column": ("no such column", "data/test_margins.py", "weight_column"),
+    "SourceOptions.columns": ("no such column", "data/test_columns.py", "no row has this column"),
+    "SourceOptions.pair_rule": ("no rankings in the data", "data/test_pairing.py", "only rankings become"),
+    "SourceOptions.min_gap": ("no scores in the data", "data/test_pairing.py", "min_gap = 1 has no effect"),
+    "SourceOptions.score_margin": ("no scores", "data/test_pairing.py", "score_margin has no effect"),
     "TrainOptions.optimizer": ("paged without cuda", "train/test_optimizer.py", "paged"),
     "TrainOptions.evaluate_every": ("nothing can be held out", HERE, "nothing is held out"),
     "TrainOptions.best_metric": ("nothing can be held out", HERE, "nothing is held out"),

@@ -63,9 +63,9 @@ ROOMS = {
         "style_of", "training_prompts", "write_pairs",
     ],
     "palate.recipe": [
-        "AOT", "BCO", "CPO", "DPO", "DPOP", "EXO", "IPO", "KTO", "MPO", "NCA", "OBJECTIVES", "ORPO", "RPO",
-        "SFT", "AOTUnpaired", "APODown", "APOZero", "APOZeroUnpaired", "AdapterOptions", "BCOPair",
-        "BradleyTerry", "CompareOptions", "DataOptions", "DiscoPOP", "EarlyStoppingOptions",
+        "AOT", "BCO", "CPO", "DPO", "DPOP", "EXO", "IPO", "KTO", "LABEL_LAYOUTS", "MPO", "NCA", "OBJECTIVES",
+        "ORPO", "RANKING_LAYOUTS", "RPO", "SFT", "AOTUnpaired", "APODown", "APOZero", "APOZeroUnpaired", "AdapterOptions", "BCOPair",
+        "BradleyTerry", "ColumnOptions", "CompareOptions", "DataOptions", "DiscoPOP", "EarlyStoppingOptions",
         "ExistingAdapterOptions", "Hinge", "LoraOptions", "MPOTerm", "ModelOptions", "Objective",
         "ObjectiveOptions", "PairObjective", "PlackettLuce", "QuantizationOptions", "Recipe",
         "ReferenceOptions", "SPPOHard", "SimPO", "SourceOptions", "TrainOptions", "dump_recipe",

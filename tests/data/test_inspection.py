@@ -65,9 +65,11 @@ def test_rankings_are_counted_by_length(write):
     assert (found["kind"], found["num_kept"], found["num_set_aside"]) == ("rankings", 4, 1)
     assert found["counts"] == {
         "num_prompts": 4,
-        "num_completions": {"2": 3, "3": 1},
-        "num_tied": 2,
+        "num_completions": {"2": 1, "3": 3},
         "num_repeated": 1,
+        "num_pairs": 3 + 2 + 2 + 1,
+        "num_tied": 2,
+        "num_below_gap": 0,
     }
     assert [[m["content"] for m in c] for c in found["examples"][0]["completions"]] == [["c"], ["b"], ["a"]]
     assert json.loads(json.dumps(found)) == found

@@ -16,6 +16,22 @@ __all__ = ["mapped_fields", "parse_columns", "refuse_unknown_columns"]
 _ABSENT = object()
 
 
+def _named(columns: ColumnOptions) -> dict[str, str]:
+    """The columns that are named, by what they hold."""
+    all_of_them = {
+        "prompt": columns.prompt,
+        "chosen": columns.chosen,
+        "rejected": columns.rejected,
+        "completion": columns.completion,
+        "label": columns.label,
+        "completions": columns.completions,
+        "ranks": columns.ranks,
+        "scores": columns.scores,
+        "system": columns.system,
+    }
+    return {name: column for name, column in all_of_them.items() if column is not None}
+
+
 def mapped_fields(fields: Mapping[str, Any], columns: ColumnOptions | None) -> Mapping[str, Any]:
     """The row under the names that layouts know, and nothing beside; the row itself where none are named.
 
@@ -24,7 +40,7 @@ def mapped_fields(fields: Mapping[str, Any], columns: ColumnOptions | None) -> M
     """
     if columns is None:
         return fields
-    found = {name: _at(fields, path) for name, path in columns.named().items()}
+    found = {name: _at(fields, path) for name, path in _named(columns).items()}
     return {name: value for name, value in found.items() if value is not _ABSENT}
 
 
@@ -58,7 +74,7 @@ def refuse_unknown_columns(rows: Sequence[RawRow], options: SourceOptions) -> No
     """
     if options.columns is None or all(row.problem for row in rows):
         return
-    for name, path in options.columns.named().items():
+    for name, path in _named(options.columns).items():
         if any(_at(row.fields, path) is not _ABSENT for row in rows):
             continue
         known = columns_of(rows)

@@ -182,10 +182,6 @@ class ColumnOptions(Section):
     system: Column | None = None
     """A system message put before the prompt."""
 
-    def named(self) -> dict[str, str]:
-        """The columns that are named, by what they hold."""
-        return {name: column for name, column in self if column is not None}
-
     @property
     def kind(self) -> Literal["pairs", "labels", "rankings"]:
         """What a row becomes."""
@@ -193,7 +189,7 @@ class ColumnOptions(Section):
 
     @model_validator(mode="after")
     def _they_make_one_record(self) -> Self:
-        given = set(self.named())
+        given = {name for name, column in self if column is not None}
         groups = (
             ({"chosen", "rejected"}, {"chosen", "rejected"}),
             ({"completion", "label"}, {"prompt", "completion", "label"}),
