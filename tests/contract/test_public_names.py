@@ -15,8 +15,9 @@ ROOMS = {
     ],
     "palate.cli": ["main"],
     "palate.data": [
-        "LAYOUTS", "Kind", "PairRule", "Record", "RecordSet", "RecordStream", "inspect_source", "read_prompts",
-        "read_records", "records_as", "split_by_prompt", "stream_records", "write_records",
+        "LAYOUTS", "Conversion", "Kind", "PairRule", "Record", "RecordSet", "RecordStream", "Written",
+        "convert_source", "inspect_source", "read_prompts", "read_records", "records_as", "split_by_prompt",
+        "stream_records", "write_records",
     ],
     "palate.data.audit": [
         "CHECKS", "MAX_EXAMPLES", "Audit", "AuditedRecord", "Check", "CheckName", "Finding", "Severity",
@@ -64,8 +65,8 @@ ROOMS = {
     ],
     "palate.recipe": [
         "AOT", "BCO", "CPO", "DPO", "DPOP", "EXO", "IPO", "KTO", "LABEL_LAYOUTS", "MPO", "NCA", "OBJECTIVES",
-        "ORPO", "RANKING_LAYOUTS", "RPO", "SFT", "AOTUnpaired", "APODown", "APOZero", "APOZeroUnpaired", "AdapterOptions", "BCOPair",
-        "BradleyTerry", "ColumnOptions", "CompareOptions", "DataOptions", "DiscoPOP", "EarlyStoppingOptions",
+        "ORPO", "RANKING_LAYOUTS", "RPO", "SFT", "AOTUnpaired", "APODown", "APOZero", "APOZeroUnpaired",
+        "AdapterOptions", "BCOPair", "BradleyTerry", "ColumnOptions", "CompareOptions", "DataOptions", "DiscoPOP", "EarlyStoppingOptions",
         "ExistingAdapterOptions", "Hinge", "LoraOptions", "MPOTerm", "ModelOptions", "Objective",
         "ObjectiveOptions", "PairObjective", "PlackettLuce", "QuantizationOptions", "Recipe",
         "ReferenceOptions", "SPPOHard", "SimPO", "SourceOptions", "TrainOptions", "dump_recipe",

@@ -1,5 +1,6 @@
 """Any preference data in, records out: nothing dropped silently, nothing fatal about one bad row."""
 
+from palate.data.converting import Conversion, convert_source
 from palate.data.inspection import inspect_source
 from palate.data.kinds import Kind, Record, records_as
 from palate.data.layouts import LAYOUTS
@@ -7,15 +8,18 @@ from palate.data.pairing import PairRule
 from palate.data.prompts import read_prompts
 from palate.data.reading import RecordSet, RecordStream, read_records, stream_records
 from palate.data.split import split_by_prompt
-from palate.data.writing import write_records
+from palate.data.writing import Written, write_records
 
 __all__ = [
     "LAYOUTS",
+    "Conversion",
     "Kind",
     "PairRule",
     "Record",
     "RecordSet",
     "RecordStream",
+    "Written",
+    "convert_source",
     "inspect_source",
     "read_prompts",
     "read_records",
