@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import statistics
+from array import array
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
-from palate.data.kinds import Record
+from palate.data.kinds import Kind, Record
 from palate.data.pairing import PairRule, count_pairs
-from palate.data.reading import RecordSet, read_records
+from palate.data.reading import stream_records
+from palate.data.reasons import Reasons
 from palate.recipe import SourceOptions
 from palate.records import Labelled, Messages, Pair, Ranking, SetAside
 
 __all__ = ["inspect_source"]
 
 MAX_EXAMPLES = 3
-MAX_PLACES = 5
 
 
 def inspect_source(options: SourceOptions) -> dict[str, Any]:
@@ -32,49 +32,90 @@ def inspect_source(options: SourceOptions) -> dict[str, Any]:
     Raises:
         DataError: as `read_records`.
     """
-    found = read_records(options)
+    stream = stream_records(options)
+    seen = _Seen(options)
+    for item in stream:
+        seen.add(item)
     return {
-        "layout": found.layout,
-        "kind": found.kind,
-        "num_rows": found.num_rows,
-        "num_kept": len(found.records),
-        "num_set_aside": len(found.set_aside),
-        "counts": _counts(found, options),
-        **_figures(found, options),
-        "examples": [_example(record) for record in found.records[:MAX_EXAMPLES]],
-        "set_aside": _reasons(found.set_aside),
+        "layout": stream.layout,
+        "kind": stream.kind,
+        "num_rows": seen.num_kept + seen.reasons.num_rows,
+        "num_kept": seen.num_kept,
+        "num_set_aside": seen.reasons.num_rows,
+        "counts": seen.counts(stream.kind),
+        **seen.figures(),
+        "examples": seen.examples,
+        "set_aside": seen.reasons.as_data(),
     }
 
 
-def _counts(found: RecordSet, options: SourceOptions) -> dict[str, Any]:
-    counts: dict[str, Any] = {"num_prompts": len({record.prompt for record in found.records})}
-    if found.kind == "labels":
-        labels = Counter(record.desirable for record in found.records if isinstance(record, Labelled))
-        counts |= {"num_desirable": labels[True], "num_undesirable": labels[False]}
-    if found.kind == "rankings":
-        rankings = [record for record in found.records if isinstance(record, Ranking)]
-        lengths = Counter(len(ranking.completions) for ranking in rankings)
-        # Text, as JSON has no other keys.
-        counts["num_completions"] = {str(length): lengths[length] for length in sorted(lengths)}
-        counts["num_repeated"] = sum(ranking.provenance.detail.get("num_repeated", 0) for ranking in rankings)
-        counts |= count_pairs(rankings, PairRule.of(options), where=options.source)
-    return counts
+class _Seen:
+    """What stays of the records that went by: a few numbers for each, and the first of them."""
+
+    def __init__(self, options: SourceOptions) -> None:
+        self._options = options
+        self._rule = PairRule.of(options)
+        self.reasons = Reasons()
+        self.examples: list[dict[str, Any]] = []
+        self.num_kept = 0
+        self._prompts: set[int] = set()
+        self._labels: Counter[bool] = Counter()
+        self._lengths: Counter[int] = Counter()
+        self._of_rankings: Counter[str] = Counter()
+        self._margins, self._weights, self._gaps = array("d"), array("d"), array("d")
+
+    def add(self, item: Record | SetAside) -> None:
+        if isinstance(item, SetAside):
+            self.reasons.add(item)
+            return
+        self.num_kept += 1
+        if len(self.examples) < MAX_EXAMPLES:
+            self.examples.append(_example(item))
+        self._prompts.add(hash(item.prompt))  # 64 bits: a thousandth of the memory that long prompts take
+        self._weights.append(item.weight)
+        match item:
+            case Pair():
+                self._add_pair(item)
+            case Labelled():
+                self._labels[item.desirable] += 1
+            case Ranking():
+                self._lengths[len(item.completions)] += 1
+                self._of_rankings["num_repeated"] += item.provenance.detail.get("num_repeated", 0)
+                self._of_rankings.update(count_pairs([item], self._rule, where=self._options.source))
+
+    def _add_pair(self, pair: Pair) -> None:
+        if pair.margin is not None:
+            self._margins.append(pair.margin)
+        gap = pair.provenance.detail.get("gap")
+        if isinstance(gap, int | float):
+            self._gaps.append(gap)
+
+    def counts(self, kind: Kind) -> dict[str, Any]:
+        counts: dict[str, Any] = {"num_prompts": len(self._prompts)}
+        if kind == "labels":
+            counts |= {"num_desirable": self._labels[True], "num_undesirable": self._labels[False]}
+        if kind == "rankings":
+            # Text, as JSON has no other keys.
+            counts["num_completions"] = {
+                str(length): self._lengths[length] for length in sorted(self._lengths)
+            }
+            for name in ("num_repeated", "num_pairs", "num_tied", "num_below_gap"):
+                counts[name] = self._of_rankings[name]
+        return counts
+
+    def figures(self) -> dict[str, Any]:
+        options = self._options
+        figures = {}
+        if self._gaps:
+            figures["gap"] = _spread(self._gaps)
+        if self._margins or options.margin_column is not None or options.score_margin:
+            figures["margin"] = _spread(self._margins)
+        if options.weight_column is not None or any(weight != 1 for weight in self._weights):
+            figures["weight"] = _spread(self._weights)
+        return figures
 
 
-def _figures(found: RecordSet, options: SourceOptions) -> dict[str, Any]:
-    figures = {}
-    gaps = [record.provenance.detail.get("gap") for record in found.records if isinstance(record, Pair)]
-    if any(gap is not None for gap in gaps):
-        figures["gap"] = _spread([gap for gap in gaps if gap is not None])
-    if options.margin_column is not None or options.score_margin:
-        pairs = (record for record in found.records if isinstance(record, Pair))
-        figures["margin"] = _spread([pair.margin for pair in pairs if pair.margin is not None])
-    if options.weight_column is not None:
-        figures["weight"] = _spread([record.weight for record in found.records])
-    return figures
-
-
-def _spread(values: Sequence[float]) -> dict[str, float] | None:
+def _spread(values: array[float]) -> dict[str, float] | None:
     """Where the values lie; None where there are none."""
     if not values:
         return None
@@ -100,13 +141,3 @@ def _example(record: Record) -> dict[str, Any]:
 
 def _plain(messages: Messages) -> list[dict[str, str]]:
     return [message.as_dict() for message in messages]
-
-
-def _reasons(set_aside: tuple[SetAside, ...]) -> list[dict[str, Any]]:
-    places: dict[str, list[str]] = {}
-    for row in set_aside:
-        places.setdefault(row.reason, []).append(row.place)
-    return [
-        {"reason": reason, "count": len(found), "places": found[:MAX_PLACES]}
-        for reason, found in sorted(places.items(), key=lambda item: -len(item[1]))
-    ]
