@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from palate.data import read_records
 from palate.data.nested import rows_of_tree
+from palate.recipe import SourceOptions
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "llm_twin" / "preference_datasets.json"
 
@@ -68,3 +70,14 @@ def test_the_real_artifact_has_402_rows():
     assert rows is not None
     assert [sum(row["split"] == split for row in rows) for split in ("train", "test")] == [381, 21]
     assert {row["category"] for row in rows} == {"articles"}
+
+
+def test_a_record_says_under_which_split_and_category_it_stood(write):
+    row = {"instruction": "1?", "chosen": "yes", "rejected": "no"}
+    tree = {"train": {"articles": {"samples": [row]}}, "test": {"posts": {"samples": [row]}}}
+    found = read_records(SourceOptions(source=write("tree.json", json.dumps(tree))))
+    assert found.layout == "instruction"
+    assert [record.provenance.detail for record in found.records] == [
+        {"split": "train", "category": "articles"},
+        {"split": "test", "category": "posts"},
+    ]

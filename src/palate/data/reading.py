@@ -200,22 +200,28 @@ def _record(said: Converted, prompt: Messages, raw: RawRow, options: SourceOptio
     _check_completions(said)
     column = options.weight_column
     weight = 1.0 if column is None else weight_field(raw.fields, column)
+    detail = {**_place_in_tree(raw.fields), **said.detail}
+    if isinstance(said, Sides) and said.gap is not None:
+        detail["gap"] = said.gap
+    provenance = Provenance(options.source, raw.line, detail)
     match said:
         case Single():
-            provenance = Provenance(options.source, raw.line, said.detail)
             return Labelled(prompt, said.completion, said.desirable, provenance, weight)
         case Ordered():
-            provenance = Provenance(options.source, raw.line, said.detail)
             return Ranking(prompt, said.completions, provenance, weight, said.scores)
     if said.chosen == said.rejected:
         raise Unusable("chosen and rejected are identical", "identical_pair")
     margin = PairRule.of(options).margin_of(said.gap)
     if options.margin_column is not None:
         margin = margin_field(raw.fields, options.margin_column)
-    detail = said.detail if said.gap is None else {**said.detail, "gap": said.gap}
-    return Pair(
-        prompt, said.chosen, said.rejected, Provenance(options.source, raw.line, detail), margin, weight
-    )
+    return Pair(prompt, said.chosen, said.rejected, provenance, margin, weight)
+
+
+def _place_in_tree(fields: Mapping[str, Any]) -> dict[str, str]:
+    """The split, and the category within it, that a row of a nested file stood under."""
+    if not isinstance(fields.get("split"), str):
+        return {}
+    return {name: fields[name] for name in ("split", "category") if isinstance(fields.get(name), str)}
 
 
 def _check_completions(said: Converted) -> None:
