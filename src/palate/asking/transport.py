@@ -26,7 +26,11 @@ def server_name(base_url: str) -> str:
     Raises:
         CallError: it is no http URL, or holds what may be a secret.
     """
-    parts = urlsplit(base_url.strip())
+    try:
+        parts = urlsplit(base_url.strip())
+        _ = parts.port  # it is read only now, and may be no number
+    except ValueError:
+        parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         shown = quoted(base_url.split("@")[-1].split("?")[0], 80)
         raise CallError(
