@@ -15,7 +15,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-
 def test_its_code_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```(python|sh)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-    assert [language for language, _ in blocks] == ["python", "sh", *["python"] * 4]
+    assert (len(blocks) >= 9, {language for language, _ in blocks}) == (True, {"python", "sh"})
     for language, code in blocks:
         if language == "python":
             exec(compile(code, "docs/data.md", "exec"), {})
