@@ -13,7 +13,7 @@ from palate.engine.policy import Policy
 from palate.engine.tokens import Renderer
 from palate.records import Answer, Messages
 
-__all__ = ["Sampling", "generate"]
+__all__ = ["Sampling", "generate", "no_settings_of_its_own"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +71,13 @@ def _generate_batch(
     }
     if sampling.temperature > 0:
         settings |= {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
-    with policy.autocast(), _no_settings_of_its_own(policy.causal_lm):
+    with policy.autocast(), no_settings_of_its_own(policy.causal_lm):
         output = policy.causal_lm.generate(input_ids=padded, attention_mask=mask, **settings)
     return [_read_answer(renderer, row) for row in output[:, longest:].tolist()]
 
 
 @contextmanager
-def _no_settings_of_its_own(causal_lm: Any) -> Iterator[None]:
+def no_settings_of_its_own(causal_lm: Any) -> Iterator[None]:
     """A model's generation_config fills in whatever is not said: penalties, forced tokens, least lengths."""
     from transformers import GenerationConfig
 

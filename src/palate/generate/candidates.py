@@ -17,6 +17,10 @@ from palate.watcher import Watcher
 __all__ = ["Candidate", "Candidates", "generate_candidates"]
 
 
+_SEEDS_APART = 10_000
+"""Samples of one seed never share a seed with those of another, up to so many of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A completion of a prompt, and how it came about."""
@@ -66,6 +70,7 @@ def generate_candidates(
     top_p: float = 1.0,
     max_tokens: int = 1024,
     seed: int = 0,
+    send_seed: bool = True,
     watcher: Watcher | None = None,
 ) -> Candidates:
     """`num_samples` completions of each prompt from each model at each temperature, and all their pairs.
@@ -73,7 +78,8 @@ def generate_candidates(
     So 2 models, 2 temperatures and 5 samples ask for 20 completions of a prompt. Of those that are the same
     but for white space the first stays. Only answers are candidates: what was truncated, refused or empty is
     set aside. k candidates of a prompt make k (k - 1) / 2 comparisons. Which stands first is balanced: of an
-    odd number of candidates each does equally often, of an even number within one; `seed` decides how.
+    odd number of candidates each does equally often, of an even number within one; `seed` decides how,
+    and with `send_seed` each sample has a seed of its own made from it: not every server takes one.
 
     Raises:
         CallError: several samples are asked for at temperature 0, which always says the same; a model or a
@@ -81,7 +87,18 @@ def generate_candidates(
     """
     _check(prompts, generators, num_samples, temperatures)
     questions = [
-        (generator, Request(generator.model, prompt, sample, temperature, top_p, max_tokens))
+        (
+            generator,
+            Request(
+                generator.model,
+                prompt,
+                sample,
+                temperature,
+                top_p,
+                max_tokens,
+                seed=seed * _SEEDS_APART + sample if send_seed else None,
+            ),
+        )
         for prompt in prompts
         for generator in generators
         for temperature in temperatures

@@ -35,9 +35,11 @@ def generate_contrast(
     temperature: float = 1.0,
     top_p: float = 1.0,
     max_tokens: int = 1024,
+    seed: int | None = 0,
     watcher: Watcher | None = None,
 ) -> Contrast:
     """One answer of each model to each prompt. Answers that are the same but for white space make no pair.
+    `seed` goes to the models, None to none.
 
     Nobody compared the answers: that the strong model's is better is an assumption about the models.
 
@@ -49,7 +51,7 @@ def generate_contrast(
     if (strong.asker.server, strong.model) == (weak.asker.server, weak.model):
         raise CallError("strong and weak are one model", where=strong.model, next="name two models")
     questions = [
-        (generator, Request(generator.model, prompt, 0, temperature, top_p, max_tokens))
+        (generator, Request(generator.model, prompt, 0, temperature, top_p, max_tokens, seed=seed))
         for prompt in prompts
         for generator in (strong, weak)
     ]

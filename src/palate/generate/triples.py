@@ -41,6 +41,7 @@ def generate_triples(
     temperature: float = 0.7,
     top_p: float = 1.0,
     max_tokens: int = 4096,
+    seed: int | None = 0,
     held_to_schema: bool = False,
     watcher: Watcher | None = None,
 ) -> Triples:
@@ -49,7 +50,7 @@ def generate_triples(
     The answer that is said to be from the extract has to be: it is looked for there (`locate`), and the pair
     has the extract's own characters. `held_to_schema` is for a model whose every token is held to the schema:
     then the schema lists the extract's runs of sentences, and gives the other texts a form that passes.
-    `system` is put before every pair's prompt.
+    `system` is put before every pair's prompt; `seed` goes to the model, None to none.
 
     Raises:
         CallError: there is no extract, or a number is out of bounds. PalateError: nothing can be asked at
@@ -68,9 +69,11 @@ def generate_triples(
         if spans == []:
             work.set_aside_extract(extract, "no run of its sentences passes the filters")
             continue
-        schema = triple_schema(num_triples, spans=spans, filters=filters if held_to_schema else None)
+        schema = triple_schema(num_triples, spans=spans, filters=filters)
         messages = triple_messages(extract, num_triples, filters)
-        request = Request(generator.model, messages, 0, temperature, top_p, max_tokens, schema=schema)
+        request = Request(
+            generator.model, messages, 0, temperature, top_p, max_tokens, seed=seed, schema=schema
+        )
         questions.append((generator, request))
         asked.append(extract)
     replies = [reply for _, reply in ask_all(questions, watcher)]

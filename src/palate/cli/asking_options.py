@@ -1,0 +1,226 @@
+"""Whom a command asks and how, as typed; and what asking took, as shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Protocol
+
+import cyclopts
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from palate.asking import (
+    Account,
+    Asker,
+    Budget,
+    Endpoint,
+    Limits,
+    PriceList,
+    ResponseStore,
+    default_store_path,
+    load_prices,
+)
+from palate.data.excerpts import excerpt
+from palate.errors import CallError
+from palate.watcher import Watcher
+
+__all__ = ["ASKING", "Askers", "AskingOptions", "account_of_asking", "asking", "show_asking"]
+
+PLAYGROUND = "playground"
+_SERVER_ONLY = (
+    "api_key_env",
+    "concurrency",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "timeout_seconds",
+    "max_retries",
+    "budget",
+    "budget_tokens",
+    "prices",
+)
+
+
+@cyclopts.Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskingOptions:
+    """What a command that asks models takes as `asking: AskingOptions = ASKING`."""
+
+    api_key_env: str | None = None
+    """The environment variable with the server's key; OPENAI_API_KEY where absent."""
+    concurrency: int | None = None
+    """Requests in flight at once; 8 where absent."""
+    requests_per_minute: int | None = None
+    """The most requests sent in any 60 seconds."""
+    tokens_per_minute: int | None = None
+    """The most tokens of prompts and answers in any 60 seconds."""
+    timeout_seconds: float | None = None
+    """For one attempt, from sending to the last byte; 300 where absent."""
+    max_retries: int | None = None
+    """How often a failed request is sent again; 5 where absent."""
+    budget: float | None = None
+    """Stop before more than this is spent, in the currency of the price list."""
+    budget_tokens: int | None = None
+    """Stop before more tokens than this are used."""
+    prices: Path | None = None
+    """A price list: YAML with input_per_million and output_per_million for each model."""
+    batch_size: int | None = None
+    """Answers a local model writes at once; 16 where absent."""
+    store: Path | None = None
+    """Where responses are kept; responses.sqlite3 in Palate's home where absent."""
+
+
+ASKING = AskingOptions()
+"""Nothing said."""
+
+
+class _Accounted(Asker, Protocol):
+    account: Account
+
+
+class Askers:
+    """Who is asked, one for each server or local model. Made by `asking`."""
+
+    def __init__(self, options: AskingOptions, store: ResponseStore, watcher: Watcher) -> None:
+        self.options, self.store, self.watcher = options, store, watcher
+        self.made: dict[tuple[str | None, str], _Accounted] = {}
+        self.prices = load_prices(options.prices) if options.prices is not None else PriceList()
+        self.budget = Budget(options.budget, options.budget_tokens)
+
+    def of(self, model: str, base_url: str | None) -> Asker:
+        """Who answers for this model: the server, or the model itself where no server is named."""
+        key = (base_url, "" if base_url is not None else model)
+        if key not in self.made:
+            self.made[key] = self._server(base_url) if base_url is not None else self._local(model)
+        return self.made[key]
+
+    def _server(self, base_url: str) -> _Accounted:
+        options = self.options
+        said = {
+            "concurrency": options.concurrency,
+            "requests_per_minute": options.requests_per_minute,
+            "tokens_per_minute": options.tokens_per_minute,
+            "timeout_seconds": options.timeout_seconds,
+            "max_attempts": None if options.max_retries is None else options.max_retries + 1,
+        }
+        limits: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+        return Endpoint(
+            base_url,
+            store=self.store,
+            limits=Limits(**limits),
+            prices=self.prices,
+            budget=self.budget,
+            **({} if options.api_key_env is None else {"api_key_env": options.api_key_env}),
+        )
+
+    def _local(self, model: str) -> _Accounted:
+        from palate.generate.local import LocalModel
+
+        folder = None
+        if model == PLAYGROUND:
+            from palate.pipeline.stages import playground_folder
+
+            folder = playground_folder(self.watcher)
+        size = self.options.batch_size
+        return LocalModel(model, store=self.store, folder=folder, batch_size=16 if size is None else size)
+
+
+@contextmanager
+def asking(options: AskingOptions, base_urls: Sequence[str | None], watcher: Watcher) -> Iterator[Askers]:
+    """Whom to ask; the store is closed at the end.
+
+    Raises:
+        CallError: an option has no effect on those that are asked, or cannot have its value.
+    """
+    _refuse_without_effect(options, base_urls)
+    with ResponseStore(options.store or default_store_path()) as store:
+        yield Askers(options, store, watcher)
+
+
+def _refuse_without_effect(options: AskingOptions, base_urls: Sequence[str | None]) -> None:
+    given = [field.name for field in fields(options) if getattr(options, field.name) is not None]
+    if all(url is None for url in base_urls) and (idle := [name for name in _SERVER_ONLY if name in given]):
+        raise CallError(
+            f"{', '.join(map(_typed, idle))}: no effect on a model of this machine",
+            why="there is no server to be paced, paid or waited for",
+            next=f"drop {'it' if len(idle) == 1 else 'them'}, or name a server with --base-url",
+        )
+    if None not in base_urls and options.batch_size is not None:
+        raise CallError(
+            "--batch-size: no effect on a server",
+            why="it says how many answers a local model writes at once",
+            next="--concurrency says how many requests are in flight",
+        )
+    if options.max_retries is not None and options.max_retries < 0:
+        raise CallError(f"--max-retries {options.max_retries}", next="give 0 or more")
+    if options.budget is not None and options.prices is None:
+        raise CallError(
+            "--budget needs --prices",
+            why="no prices are built in: they change, and a wrong one would spend your money",
+            next="name a price list, or set --budget-tokens",
+        )
+
+
+def _typed(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def account_of_asking(askers: Askers) -> list[dict[str, Any]]:
+    """What was asked of each model, for JSON."""
+    rows = []
+    for asker in askers.made.values():
+        for model, part in asker.account.models.items():
+            rows.append(
+                {
+                    "server": asker.server,
+                    "model": model,
+                    "currency": asker.account.currency,
+                    "wall_seconds": round(asker.account.wall_seconds, 3),
+                    **part.as_dict(),
+                }
+            )
+    return rows
+
+
+def show_asking(rows: Sequence[dict[str, Any]], console: Console) -> None:
+    """A table in a terminal, a line for each model elsewhere; then why there was no answer."""
+    if console.is_terminal:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for name in ("model", "new", "stored", "tokens in", "tokens out", "cost", "without an answer"):
+            table.add_column(name, justify="left" if name in ("model", "without an answer") else "right")
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in _cells(row)))
+        console.print(table)
+    else:
+        for row in rows:
+            model, new, stored, tokens_in, tokens_out, cost, without = _cells(row)
+            line = (
+                f"{model}: {new} new, {stored} from the store, {tokens_in} + {tokens_out} tokens, cost {cost}"
+            )
+            console.print(Text(line + (f"; {without}" if without else "")))
+    for row in rows:
+        for reason in row["reasons"][:5]:
+            said = f"{reason['count']:>7,}  {reason['status']}: {reason['reason']}"
+            console.print(Text(excerpt(said, 300), style="yellow"))
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    without = {name: count for name, count in row["statuses"].items() if name != "answered"}
+    return [
+        excerpt(row["model"], 60),
+        f"{row['num_new']:,}",
+        f"{row['num_stored']:,}",
+        f"{row['prompt_tokens']:,}",
+        f"{row['completion_tokens']:,}",
+        _cost(row),
+        ", ".join(f"{count:,} {name}" for name, count in without.items()),
+    ]
+
+
+def _cost(row: dict[str, Any]) -> str:
+    if row["server"].startswith("local:"):
+        return "0"
+    return "unknown" if row["cost"] is None else f"{row['cost']:.4f} {row['currency']}".rstrip()

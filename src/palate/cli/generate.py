@@ -1,0 +1,478 @@
+"""`palate generate ...`: material for pairs, from prompts or documents."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import cyclopts
+from rich.text import Text
+
+from palate.cli.asking_options import (
+    ASKING,
+    PLAYGROUND,
+    AskingOptions,
+    account_of_asking,
+    asking,
+    show_asking,
+)
+from palate.cli.console import (
+    ConsoleWatcher,
+    error_console,
+    output_console,
+    print_json,
+    writing_output,
+)
+from palate.data import read_prompts
+from palate.data.comparisons import check_output
+from palate.data.documents import read_documents
+from palate.data.excerpts import excerpt
+from palate.data.extracts import Extracts, extract_row, make_extracts
+from palate.data.writing import refuse_unwritable
+from palate.errors import CallError, DataError, WorkError
+from palate.generate import (
+    Generator,
+    TripleFilters,
+    generate_candidates,
+    generate_contrast,
+    generate_triples,
+)
+from palate.generate.writing import write_candidates, write_pairs, write_rows
+from palate.records import Messages, SetAside
+
+__all__ = ["generate_app"]
+
+generate_app = cyclopts.App(name="generate", help="Make material for pairs, from prompts or documents.")
+
+NUM_PLAYGROUND_PROMPTS = 20
+_NOT_HAD = ("failed", "not_asked")
+
+AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="")]
+Output = Annotated[Path, cyclopts.Parameter(name=["--output", "-o"])]
+
+
+@generate_app.command
+def candidates(
+    prompts: str,
+    *,
+    output: Output,
+    model: Annotated[tuple[str, ...], cyclopts.Parameter(negative="")],
+    base_url: str | None = None,
+    num_samples: Annotated[int, cyclopts.Parameter(name=["--num-samples", "-n"])] = 5,
+    temperature: Annotated[tuple[float, ...], cyclopts.Parameter(negative="")] = (1.0,),
+    top_p: float = 1.0,
+    max_tokens: int = 1024,
+    system: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    server_seeds: bool = True,
+    asked: AskingOptions = ASKING,
+    as_json: AsJson = False,
+) -> None:
+    """Several completions of each prompt, each once, and every two of them as a comparison to be judged.
+
+    Parameters
+    ----------
+    prompts
+        A file of prompts (one a line in .txt, or rows), or playground.
+    output
+        Where the comparisons go: .jsonl or .parquet. Candidates, rows set aside and the account go beside it.
+    model
+        A model's name on the server, or a local model: a Hub name, a folder, playground. May be repeated.
+    base_url
+        The server, such as http://localhost:8000/v1; a local model where absent.
+    num_samples
+        Completions of each prompt from each model at each temperature.
+    temperature
+        May be repeated.
+    top_p
+        Sample from the likeliest tokens that make up this share.
+    max_tokens
+        The most tokens of a completion; a longer one is no candidate.
+    system
+        A system message for prompts that have none.
+    limit
+        Take only the first prompts.
+    seed
+        Seeds each sample, and which completion of a comparison stands first.
+    server_seeds
+        Send a seed with each request; some servers refuse one.
+    as_json
+        Print the account as JSON.
+    """
+    check_output(output)
+    found, set_aside = _prompts(prompts, system, limit)
+    watcher = ConsoleWatcher()
+    with asking(asked, [base_url], watcher) as askers:
+        result = generate_candidates(
+            found,
+            [Generator(askers.of(name, base_url), name) for name in model],
+            source=prompts,
+            num_samples=num_samples,
+            temperatures=temperature,
+            top_p=top_p,
+            max_tokens=max_tokens,
+            seed=seed,
+            send_seed=server_seeds,
+            watcher=watcher,
+        )
+        models = account_of_asking(askers)
+    account = {"num_prompt_rows_set_aside": len(set_aside), **result.account, "models": models}
+    account["files"] = write_candidates(result, output, account)
+    _show(account, "comparisons", as_json)
+
+
+@generate_app.command
+def triples(
+    documents: str,
+    *,
+    output: Annotated[Path | None, cyclopts.Parameter(name=["--output", "-o"])] = None,
+    model: str | None = None,
+    base_url: str | None = None,
+    extracts_only: Annotated[bool, cyclopts.Parameter(negative="")] = False,
+    num_triples: Annotated[int, cyclopts.Parameter(name=["--num-triples", "-k"])] = 5,
+    min_characters: int = 1000,
+    max_characters: int = 2000,
+    language: str = "en",
+    text_column: str | None = None,
+    min_answer: int = 100,
+    max_answer: int = 2000,
+    check_form: bool = True,
+    min_similarity: float = 90.0,
+    temperature: float = 0.7,
+    top_p: float = 1.0,
+    max_tokens: int = 4096,
+    system: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    server_seeds: bool = True,
+    asked: AskingOptions = ASKING,
+    as_json: AsJson = False,
+) -> None:
+    """Documents to extracts to pairs: chosen is the writer's own text, rejected what a model wrote.
+
+    Parameters
+    ----------
+    documents
+        Rows with a text column, a .txt or .md file, or a folder of these.
+    output
+        Where the pairs go: .jsonl or .parquet. Rows set aside and the account go beside it.
+    model
+        The model's name on the server, or a local model: a Hub name, a folder, playground.
+    base_url
+        The server, such as http://localhost:8000/v1; a local model where absent.
+    extracts_only
+        Print the extracts as JSONL, or write them to --output, and ask no model.
+    num_triples
+        Instructions of each extract, each with two answers.
+    min_characters
+        The least characters of an extract.
+    max_characters
+        The most characters of an extract.
+    language
+        Whose rules divide sentences, such as de.
+    text_column
+        The column that holds the documents, where it is not content, text, body or document.
+    min_answer
+        The least characters of an answer.
+    max_answer
+        The most characters of an answer.
+    check_form
+        Let only answers pass that begin with a capital and end with punctuation.
+    min_similarity
+        Percent above which a nearly verbatim answer becomes the exact passage.
+    temperature
+        0 is greedy.
+    top_p
+        Sample from the likeliest tokens that make up this share.
+    max_tokens
+        The most tokens of one response, which holds all triples of an extract.
+    system
+        A system message for every pair.
+    limit
+        Read only the first documents.
+    seed
+        Sent with each request.
+    server_seeds
+        Send a seed with each request; some servers refuse one.
+    as_json
+        Print the account as JSON; with --extracts-only and no --output, on standard error.
+    """
+    if extracts_only:
+        _refuse_with_extracts_only(model, base_url, system, asked)
+    elif output is None or model is None:
+        missing = " and ".join(
+            name for name, value in (("--output", output), ("--model", model)) if value is None
+        )
+        raise CallError(f"{missing} is needed", next="--extracts-only needs neither")
+    else:
+        refuse_unwritable(output)
+    filters = TripleFilters(min_answer=min_answer, max_answer=max_answer, form=check_form)
+    read, set_aside = read_documents(documents, text_column=text_column, limit=limit)
+    made = make_extracts(
+        read, min_characters=min_characters, max_characters=max_characters, language=language
+    )
+    aside = [_aside_row(row) for row in (*set_aside, *made.too_short)]
+    account: dict[str, Any] = {
+        "num_documents_set_aside": len(set_aside), **made.account(),
+        "set_aside": _reasons((*set_aside, *made.too_short)),
+    }  # fmt: skip
+    if extracts_only:
+        _show_extracts(made, output, account, as_json)
+        return
+    assert output is not None and model is not None
+    watcher = ConsoleWatcher()
+    if not made.extracts:
+        raise WorkError(
+            "no document is long enough for an extract", where=documents, next="lower --min-characters"
+        )
+    with asking(asked, [base_url], watcher) as askers:
+        result = generate_triples(
+            made.extracts,
+            Generator(askers.of(model, base_url), model),
+            num_triples=num_triples,
+            filters=filters,
+            min_similarity=min_similarity,
+            system=system,
+            temperature=temperature,
+            top_p=top_p,
+            max_tokens=max_tokens,
+            seed=seed if server_seeds else None,
+            held_to_schema=base_url is None,
+            watcher=watcher,
+        )
+        account |= {**result.account, "models": account_of_asking(askers)}
+    account["files"] = write_pairs(result, output, account, aside)
+    _show(account, "pairs", as_json)
+
+
+@generate_app.command
+def contrast(
+    prompts: str,
+    *,
+    output: Output,
+    strong: str,
+    weak: str,
+    strong_base_url: str | None = None,
+    weak_base_url: str | None = None,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    max_tokens: int = 1024,
+    system: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    server_seeds: bool = True,
+    asked: AskingOptions = ASKING,
+    as_json: AsJson = False,
+) -> None:
+    """The same prompts to a strong and a weak model: chosen from the one, rejected from the other.
+
+    Parameters
+    ----------
+    prompts
+        A file of prompts (one a line in .txt, or rows), or playground.
+    output
+        Where the pairs go: .jsonl or .parquet. Rows set aside and the account go beside it.
+    strong
+        The model whose answers are chosen.
+    weak
+        The model whose answers are rejected.
+    strong_base_url
+        The strong model's server; a local model where absent.
+    weak_base_url
+        The weak model's server; a local model where absent.
+    temperature
+        0 is greedy.
+    top_p
+        Sample from the likeliest tokens that make up this share.
+    max_tokens
+        The most tokens of an answer; a longer one makes no pair.
+    system
+        A system message for prompts that have none.
+    limit
+        Take only the first prompts.
+    seed
+        Sent with each request.
+    server_seeds
+        Send a seed with each request; some servers refuse one.
+    as_json
+        Print the account as JSON.
+    """
+    refuse_unwritable(output)
+    found, set_aside = _prompts(prompts, system, limit)
+    watcher = ConsoleWatcher()
+    with asking(asked, [strong_base_url, weak_base_url], watcher) as askers:
+        result = generate_contrast(
+            found,
+            Generator(askers.of(strong, strong_base_url), strong),
+            Generator(askers.of(weak, weak_base_url), weak),
+            source=prompts,
+            temperature=temperature,
+            top_p=top_p,
+            max_tokens=max_tokens,
+            seed=seed if server_seeds else None,
+            watcher=watcher,
+        )
+        models = account_of_asking(askers)
+    account = {"num_prompt_rows_set_aside": len(set_aside), **result.account, "models": models}
+    account["files"] = write_pairs(result, output, account)
+    _show(account, "pairs", as_json)
+
+
+def _prompts(
+    prompts: str, system: str | None, limit: int | None
+) -> tuple[Sequence[Messages], Sequence[SetAside]]:
+    if limit is not None and limit < 1:
+        raise DataError(f"--limit {limit}", next="take 1 prompt or more")
+    if prompts == PLAYGROUND:
+        if system is not None:
+            raise CallError("--system: no effect on the playground's prompts", next="drop it")
+        from palate.playground import training_prompts
+
+        return training_prompts(limit or NUM_PLAYGROUND_PROMPTS), ()
+    found, set_aside = read_prompts(prompts, system=system)
+    if not found:
+        reasons = "; ".join(row["reason"] for row in _reasons(set_aside)[:3])
+        raise DataError(
+            "no row holds a prompt", where=prompts, why=reasons, next="name a file that holds some"
+        )
+    return found[:limit], set_aside
+
+
+def _refuse_with_extracts_only(
+    model: str | None, base_url: str | None, system: str | None, asked: AskingOptions
+) -> None:
+    named = [("--model", model), ("--base-url", base_url), ("--system", system)]
+    idle = [name for name, value in named if value is not None]
+    if idle or asked != ASKING:
+        raise CallError(
+            f"{', '.join(idle) or 'options of asking'}: no effect with --extracts-only",
+            why="no model is asked",
+            next="drop one or the other",
+        )
+
+
+def _show_extracts(made: Extracts, output: Path | None, account: Mapping[str, Any], as_json: bool) -> None:
+    rows = map(extract_row, made.extracts)
+    if output is not None:
+        write_rows(rows, output)
+        if as_json:
+            print_json(dict(account))
+            return
+    else:
+        plain = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") != "utf8"
+        with writing_output():
+            for row in rows:
+                sys.stdout.write(json.dumps(row, ensure_ascii=plain) + "\n")
+    console = error_console() if output is None else output_console(soft_wrap=True)
+    if as_json:
+        console.print(Text(json.dumps(account, ensure_ascii=False)))
+        return
+    for line in _of_documents(account):
+        console.print(Text(line))
+    if output is not None:
+        console.print(Text(str(output)))
+
+
+def _of_documents(account: Mapping[str, Any]) -> list[str]:
+    num_read = account["num_documents"] + account["num_documents_set_aside"]
+    used = account["num_documents"] - account["num_too_short"]
+    lines = [
+        f"{num_read:,} documents = {used:,} used + {account['num_too_short']:,} too short "
+        f"+ {account['num_documents_set_aside']:,} set aside",
+        f"{account['num_sentences']:,} sentences in {account['num_extracts']:,} extracts, "
+        f"{account['num_oversized']:,} of them too long and {account['num_undersized']:,} too short",
+    ]
+    return lines + [
+        f"{row['count']:>7,}  {row['reason']}: {excerpt(', '.join(row['places']), 200)}"
+        for row in account["set_aside"][:5]
+    ]
+
+
+def _aside_row(row: SetAside) -> dict[str, Any]:
+    return {
+        "stage": "documents",
+        "reason": row.reason,
+        "source": row.source,
+        "line": row.line,
+        "text": row.excerpt,
+    }
+
+
+def _reasons(rows: Sequence[SetAside]) -> list[dict[str, Any]]:
+    """Reasons with their counts and first places, the most frequent first."""
+    places: dict[str, list[str]] = {}
+    for row in rows:
+        places.setdefault(row.reason, []).append(row.place)
+    ordered = sorted(places.items(), key=lambda item: -len(item[1]))
+    return [{"reason": reason, "count": len(found), "places": found[:3]} for reason, found in ordered]
+
+
+def _show(account: dict[str, Any], what: str, as_json: bool) -> None:
+    """The account, and an error where the work fell short.
+
+    Raises:
+        WorkError: nothing came out, or some of what was asked for was not had.
+    """
+    if as_json:
+        print_json(account)
+    else:
+        console = output_console(soft_wrap=True)
+        for line in _lines(account):
+            console.print(Text(line))
+        show_asking(account["models"], console)
+        for name, path in account["files"].items():
+            console.print(Text(f"{name:>12}  {excerpt(path, 500)}"))
+    _complain(account, what)
+
+
+def _lines(account: Mapping[str, Any]) -> list[str]:
+    statuses = ", ".join(f"{count:,} {name}" for name, count in account["statuses"].items())
+    asked = f"{account['num_requests']:,} requests: {statuses or 'none'}"
+    if "num_candidates" in account:
+        return [
+            f"{account['num_prompts']:,} prompts, {asked}",
+            f"{account['num_candidates']:,} candidates, {account['num_repeats']:,} repeats left out",
+            f"{account['num_comparisons']:,} comparisons; "
+            f"{account['num_prompts_without_pair']:,} prompts have none",
+        ]
+    if "num_identical" in account:
+        return [
+            f"{account['num_prompts']:,} prompts, {asked}",
+            f"{account['num_prompts']:,} prompts = {account['num_pairs']:,} pairs + "
+            f"{account['num_identical']:,} answered alike + "
+            f"{account['num_without_two_answers']:,} without two answers",
+        ]
+    num_filtered = sum(account["filtered"].values())
+    lines = [
+        *_of_documents(account),
+        asked,
+        f"{account['num_triples']:,} triples = {account['num_pairs']:,} pairs + "
+        f"{account['num_not_verbatim']:,} not verbatim + {num_filtered:,} filtered + "
+        f"{account['num_repeated']:,} repeated; {account['num_repaired']:,} pairs repaired",
+    ]
+    lines += [f"{count:>7,}  {name}" for name, count in account["filtered"].items()]
+    return lines
+
+
+def _complain(account: Mapping[str, Any], what: str) -> None:
+    missing = sum(account["statuses"].get(status, 0) for status in _NOT_HAD)
+    why = "; ".join(
+        f"{row['count']:,} {row['status']}: {excerpt(row['reason'], 200)}" for row in account["reasons"][:3]
+    )
+    if missing:
+        raise WorkError(
+            f"{missing:,} of {account['num_requests']:,} requests were not answered",
+            why=why,
+            next="the same command again asks only for what is missing; every response so far is kept",
+        )
+    if not account[f"num_{what}"]:
+        raise WorkError(
+            f"no {what} came out",
+            where=account["files"]["set_aside"],
+            why=why or "the file says of each what became of it",
+            next="what is asked again is read from the store: change the options, or the model",
+        )
