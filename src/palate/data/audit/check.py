@@ -68,9 +68,19 @@ class AuditedRecord:
         return _key(self.prompt_text)
 
     @cached_property
+    def folded_prompt(self) -> str:
+        """The prompt's text as `folded`."""
+        return folded(self.prompt_text)
+
+    @cached_property
+    def folded_completions(self) -> tuple[str, ...]:
+        """What each completion says, as `folded`."""
+        return tuple(folded(text) for text in self.completion_texts)
+
+    @cached_property
     def folded_prompt_key(self) -> int:
         """A 64-bit name of the prompt's text as `folded`."""
-        return _key(folded(self.prompt_text))
+        return _key(self.folded_prompt)
 
     @cached_property
     def completion_keys(self) -> tuple[int, ...]:

@@ -156,7 +156,8 @@ def _drafted(found: list[Triads], examples: list[tuple[int, ...]], num_edges: li
         examples,
         f"{num_circular:,} of {num_triads:,} triads ({num_circular / num_triads:.1%}) go round: A is better "
         f"than B, B than C, and C than A, in {len(examples):,} of the {len(found):,} prompts with three "
-        "comparisons or more. No order of the completions agrees with all three rows; tossed coins would make 25%.",
+        "comparisons or more. No order of the completions agrees with all three rows; tossed "
+        "coins would make 25%.",
         "Judge these prompts again with a clearer rubric, or with more judges; a few per cent are usual for "
         "people.",
         {

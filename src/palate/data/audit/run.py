@@ -6,12 +6,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from palate.data.audit.check import AuditedRecord, Check, Side
-from palate.data.audit.draft import Quotes, finished, quoted
+from palate.data.audit.draft import Draft, Quotes, finished, quoted
 from palate.data.audit.finding import CHECKS, MAX_EXAMPLES, Audit, CheckName, Finding, SourceAccount
 from palate.data.audit.index import RowIndex
+from palate.data.audit.languages import LanguageMix
+from palate.data.audit.near_duplicates import NearDuplicates
+from palate.data.audit.phrases import OneSidedPhrases
 from palate.data.audit.relations import relations
 from palate.data.audit.set_aside import SetAsideRows
 from palate.data.audit.sides import EmptySides, IdenticalPairs
+from palate.data.audit.template_tokens import TemplateTokens
+from palate.data.audit.token_checks import TokenCheck, Tokens
+from palate.data.audit.unseen_context import UnseenContext
+from palate.data.audit.verbatim import NotVerbatim
 from palate.data.reading import RecordStream
 from palate.records import Document, SetAside
 from palate.watcher import Watcher
@@ -22,10 +29,22 @@ _SEVERITIES = ("error", "warning", "info")
 _ROWS_BETWEEN_NEWS = 1000
 
 
-def build_checks(*, documents: Iterable[Document] | None = None) -> list[Check]:
+def build_checks(*, documents: Iterable[Document] | None = None, tokens: Tokens | None = None) -> list[Check]:
     """Every check that looks at one record at a time."""
-    del documents
-    return [SetAsideRows(), IdenticalPairs(), EmptySides()]
+    checks: list[Check] = [
+        SetAsideRows(),
+        IdenticalPairs(),
+        EmptySides(),
+        TemplateTokens(tokens.special_tokens if tokens is not None else ()),
+        LanguageMix(),
+        UnseenContext(),
+        OneSidedPhrases(),
+    ]
+    if tokens is not None:
+        checks.append(TokenCheck(tokens))
+    if documents is not None:
+        checks.append(NotVerbatim(documents))
+    return checks
 
 
 def _not_checked(train: RecordStream, against: RecordStream | None) -> Iterator[tuple[CheckName, str]]:
@@ -44,6 +63,7 @@ def audit_source(
     *,
     near_duplicates: bool = True,
     documents: Iterable[Document] | None = None,
+    tokens: Tokens | None = None,
     watcher: Watcher | None = None,
 ) -> Audit:
     """Everything the checks find in a source, and between it and the held-out rows of `against`.
@@ -54,9 +74,12 @@ def audit_source(
     Raises:
         DataError: as reading either source does.
     """
-    auditor = _Auditor(train, against, build_checks(documents=documents), watcher or Watcher())
+    near = NearDuplicates() if near_duplicates else None
+    auditor = _Auditor(
+        train, against, build_checks(documents=documents, tokens=tokens), near, watcher or Watcher()
+    )
     auditor.go_through()
-    drafts = list(relations(auditor.index))
+    drafts = [*relations(auditor.index), *auditor.near_duplicates()]
     quotes = auditor.quote({row for draft in drafts for row in draft.rows})
     findings = [finding for check in auditor.checks for finding in check.findings()]
     findings += [finished(draft, quotes) for draft in drafts]
@@ -64,6 +87,12 @@ def audit_source(
     skipped = dict(_not_checked(train, against))
     if not near_duplicates:
         skipped["duplicate_near"] = "the search for them: --near-duplicates"
+    if documents is None:
+        skipped["not_verbatim"] = "the documents that completions are taken from: --documents FILE"
+    if tokens is None:
+        skipped |= dict.fromkeys(
+            ("boundary", "eos", "truncation"), "a tokenizer, which a run has: palate train"
+        )
     return Audit(
         sources=(train.source, *([against.source] if against else [])),
         num_rows=account.num_rows,
@@ -87,12 +116,17 @@ class _Auditor:
     """Leads every check over the rows of both sides."""
 
     def __init__(
-        self, train: RecordStream, against: RecordStream | None, checks: list[Check], watcher: Watcher
+        self,
+        train: RecordStream,
+        against: RecordStream | None,
+        checks: list[Check],
+        near: NearDuplicates | None,
+        watcher: Watcher,
     ) -> None:
         self.streams: list[tuple[Side, RecordStream]] = [("train", train)]
         if against is not None:
             self.streams.append(("eval", against))
-        self.checks, self.watcher, self.index = checks, watcher, RowIndex()
+        self.checks, self.near, self.watcher, self.index = checks, near, watcher, RowIndex()
         self._counts: dict[Side, _Counts] = {"train": _Counts(), "eval": _Counts()}
 
     def go_through(self) -> None:
@@ -109,6 +143,8 @@ class _Auditor:
                     record = AuditedRecord(item, side, counts.num_kept)
                     counts.num_kept += 1
                     index.see(record)
+                    if self.near is not None:
+                        self.near.see(record)
                     for check in checks:
                         check.see(record)
                 if number % _ROWS_BETWEEN_NEWS == 0:
@@ -130,6 +166,14 @@ class _Auditor:
                 number += 1
                 if number > last:
                     return
+
+    def near_duplicates(self) -> list[Draft]:
+        """Those that are, after a close look at those that may be."""
+        if self.near is None or self.index.kind("train") is None:
+            return []
+        candidates = self.near.candidates(self.index)
+        candidates.verify(self.again(candidates.wanted))
+        return list(candidates.drafts())
 
     def quote(self, rows: set[int]) -> Quotes:
         """What examples say of these rows."""
