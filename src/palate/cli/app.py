@@ -15,6 +15,7 @@ from rich.text import Text
 from palate import __version__
 from palate.cli.console import ConsoleWatcher, error_console, finish_output, output_console, print_json
 from palate.cli.data import data_app
+from palate.cli.generate import generate_app
 from palate.cli.launch import is_launched, is_main_process, launch_processes, settle_into_launch
 from palate.cli.objectives import objectives
 from palate.cli.plan import plan
@@ -31,6 +32,7 @@ app = cyclopts.App(
     suppress_keyboard_interrupt=False,
 )
 app.command(data_app)
+app.command(generate_app)
 app.command(objectives)
 app.command(plan)
 
