@@ -130,6 +130,16 @@ def test_a_key_inside_a_prompt_is_refused(
     assert KEY.encode() not in written(tmp_path)
 
 
+def test_a_word_that_stands_for_a_key_is_no_secret(
+    server: RunningServer, store: ResponseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many local servers want any key; people write EMPTY, and what was said must not lose that word."""
+    monkeypatch.setenv("SOME_KEY", "EMPTY")
+    here = Endpoint(server.base_url, store=store, api_key_env="SOME_KEY", limits=quick())
+    [reply] = here.ask([question("Is it EMPTY? <<text:The glass is EMPTY.>>")])
+    assert reply.text == "The glass is EMPTY."
+
+
 def test_a_key_that_no_header_can_hold(store: ResponseStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_KEY", "sk-ü and more")
     with pytest.raises(CallError, match="SOME_KEY") as told:

@@ -12,6 +12,8 @@ from palate.asking.requests import Reply
 __all__ = ["Account", "ModelAccount"]
 
 _MAX_REASONS = 20
+_MAX_REASONS_HELD = 1000
+_OTHERS = "others"
 
 
 @dataclass(slots=True)
@@ -47,7 +49,7 @@ class ModelAccount:
         ]
         rest = sum(count for _, count in self.reasons.most_common()[_MAX_REASONS:])
         if rest:
-            reasons.append({"status": "", "reason": "others", "count": rest})
+            reasons.append({"status": "", "reason": _OTHERS, "count": rest})
         return {
             "num_requests": self.num_new + self.num_stored + self.num_without,
             "num_new": self.num_new,
@@ -82,7 +84,9 @@ class Account:
             model = self.models.setdefault(reply.request.model, ModelAccount())
             model.statuses[reply.status] += 1
             if reply.reason:
-                model.reasons[reply.status, reply.reason] += 1
+                known = (reply.status, reply.reason) in model.reasons
+                reason = reply.reason if known or len(model.reasons) < _MAX_REASONS_HELD else _OTHERS
+                model.reasons[reply.status, reason] += 1
             if reply.status in ("failed", "not_asked"):
                 model.num_without += 1
             elif not reply.is_new:

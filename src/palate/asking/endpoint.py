@@ -16,7 +16,7 @@ from palate.asking.replies import read_reply
 from palate.asking.requests import Reply, Request
 from palate.asking.session import Session, Shared
 from palate.asking.store import ResponseStore
-from palate.asking.transport import read_key, server_name
+from palate.asking.transport import MIN_SECRET_CHARACTERS, read_key, server_name
 from palate.asking.wire import check_request
 from palate.errors import CallError
 from palate.watcher import Watcher
@@ -158,7 +158,7 @@ class Endpoint:
 
     def _refuse_key_inside(self, request: Request) -> None:
         key = self._shared.key
-        if key and len(key) >= 8 and key in str(request.content()):
+        if key and len(key) >= MIN_SECRET_CHARACTERS and key in str(request.content()):
             raise CallError(
                 "a request holds the API key",
                 why="requests are written to the store",

@@ -13,10 +13,12 @@ from palate.asking.outcomes import Received
 from palate.asking.wording import quoted
 from palate.errors import CallError
 
-__all__ = ["MAX_BODY_BYTES", "ChatServer", "read_key", "server_name"]
+__all__ = ["MAX_BODY_BYTES", "MIN_SECRET_CHARACTERS", "ChatServer", "read_key", "server_name"]
 
 MAX_BODY_BYTES = 64 * 2**20
 """A longer body is refused: no chat completion has so much text."""
+MIN_SECRET_CHARACTERS = 20
+"""A shorter key is no secret but a word such as `EMPTY` or `not-needed`, which a prompt may well hold."""
 _OPENAI_HOST = "api.openai.com"
 
 
@@ -132,7 +134,8 @@ class ChatServer:
 
     def _without_key(self, text: bytes) -> bytes:
         """Some servers repeat the key in what they say about it."""
-        return text.replace(self._key, b"[API key]") if self._key else text
+        is_secret = len(self._key) >= MIN_SECRET_CHARACTERS
+        return text.replace(self._key, b"[API key]") if is_secret else text
 
 
 class _BodyTooLong(Exception):
