@@ -19,6 +19,9 @@ ROWS = [
 ]
 
 
+STRENGTH = {"context": "1?", "response1": "yes", "response2": "no"}
+
+
 @pytest.fixture
 def rows(tmp_path):
     path = tmp_path / "rows.jsonl"
@@ -98,9 +101,30 @@ def test_rankings_are_shown_best_first(tmp_path, capsys):
     ]
     out = shown(tmp_path, capsys, rows)
     assert "layout ranking" in out
-    assert "1 rankings of 2 completions, 1 rankings of 3 completions" in out
-    assert "left out: 1 tied, 0 repeated completions" in out
+    assert "2 rankings of 3 completions" in out
+    assert "as pairs 5; comparisons left out: 1 tied, 0 closer than min_gap" in out
     assert out.index("1  a\n") < out.index("2  b\n") < out.index("3  c\n")
+
+
+def test_scores_that_are_too_close_are_counted(tmp_path, capsys):
+    rows = [{"prompt": "1?", "completions": ["a", "b", "a", "c"], "scores": [9, 5, 9, 4.5]}]
+    out = shown(tmp_path, capsys, rows, "--min-gap", "1", "--pair-rule", "neighbours")
+    assert "as pairs 1; comparisons left out: 0 tied, 1 closer than min_gap" in out
+    assert "left out: 1 repeated completions" in out
+
+
+def test_gaps_and_the_margins_they_become_are_shown(tmp_path, capsys):
+    rows = [STRENGTH | {"overall_preference": number} for number in (-3, 1)]
+    out = shown(tmp_path, capsys, rows, "--score-margin")
+    assert "gap 1 to 3, median 2\nmargin 1 to 3, median 2" in out
+
+
+def test_columns_are_named_where_no_layout_is_known(tmp_path, capsys):
+    rows = [{"q": "1?", "answers": {"good": "yes", "bad": "no"}}]
+    out = shown(
+        tmp_path, capsys, rows, "--columns", "prompt=q,chosen=answers.good,rejected=answers.bad"
+    )
+    assert "1 rows = 1 pairs + 0 set aside" in out
 
 
 def test_margins_are_shown(tmp_path, capsys):
@@ -116,6 +140,15 @@ def test_margins_are_shown(tmp_path, capsys):
         (["--layout", "labels", "--margin-column", "gap"], 'no effect with layout "labels"'),
         (["--layout", "string"], 'Did you mean "strings"'),
         (["--support-ratio", "2"], "--support-ratio"),
+        (["--columns", "prompt=promt,chosen=chosen,rejected=rejected"], 'Did you mean "prompt"'),
+        (["--columns", "prompt"], '--columns: "prompt" is no name=column'),
+        (["--columns", "prompt=prompt"], "--columns: columns needs chosen and rejected"),
+        (["--columns", "prompt=a,chosen=b,rejected=c", "--layout", "strings"], "drop one of the two"),
+        (["--pair-rule", "some"], "--pair-rule: Input should be"),
+        (["--pair-rule", "best_worst"], 'pair_rule = "best_worst" has no effect'),
+        (["--min-gap", "1"], "min_gap = 1 has no effect"),
+        (["--min-gap", "0"], "--min-gap"),
+        (["--score-margin"], "score_margin has no effect"),
         (["--limit", "0"], "--limit"),
         (["--layout", "strings", "--support-ratio", "0.5"], "support_ratio has no effect"),
         (["--support-ratio", "0.5"], "support_ratio = 0.5 has no effect"),

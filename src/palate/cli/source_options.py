@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import cyclopts
 from pydantic import ValidationError
@@ -35,7 +35,7 @@ class ReadingOptions:
     """Which pairs a ranking becomes: all, best_worst or neighbours."""
     min_gap: float | None = None
     """Leave out pairs whose scores differ by less."""
-    score_margin: bool = False
+    score_margin: Annotated[bool, cyclopts.Parameter(negative="")] = False
     """Make the difference of the scores the pair's margin."""
     split: str | None = None
     """Which split of a Hub data set; train where absent."""
