@@ -60,8 +60,8 @@ def test_the_example_on_the_page_is_a_recipe() -> None:
 
 def test_these_are_the_commands() -> None:
     assert commands() == [
-        "compare", "data convert", "data inspect", "demo", "objectives", "plan", "report", "resume", "run",
-        "train",
+        "compare", "data convert", "data curate", "data inspect", "data split", "demo", "objectives",
+        "plan", "report", "resume", "run", "train",
     ]  # fmt: skip
 
 

@@ -23,6 +23,10 @@ ROOMS = {
         "CHECKS", "MAX_EXAMPLES", "Audit", "AuditedRecord", "Check", "CheckName", "Finding", "Severity",
         "Side",
     ],
+    "palate.data.curation": [
+        "Account", "Curation", "CurationOptions", "Split", "SplitOptions", "StepAccount", "curate_records",
+        "split_source", "write_curation", "write_split",
+    ],
     "palate.durable": [
         "MANIFEST", "append_line", "copy_part", "ensure_folder", "flush_file", "is_leftover", "new_file",
         "new_folder", "read_manifest", "remove_folder", "scratch_file", "settle", "verify_folder",
@@ -66,7 +70,8 @@ ROOMS = {
     "palate.recipe": [
         "AOT", "BCO", "CPO", "DPO", "DPOP", "EXO", "IPO", "KTO", "LABEL_LAYOUTS", "MPO", "NCA",
         "OBJECTIVES", "ORPO", "RANKING_LAYOUTS", "RPO", "SFT", "AOTUnpaired", "APODown", "APOZero",
-        "APOZeroUnpaired", "AdapterOptions", "BCOPair", "BradleyTerry", "ColumnOptions", "CompareOptions",
+        "APOZeroUnpaired", "AdapterOptions", "AuditOptions", "BCOPair", "BradleyTerry", "ColumnOptions",
+        "CompareOptions",
         "DataOptions", "DiscoPOP", "EarlyStoppingOptions", "ExistingAdapterOptions", "Hinge",
         "LoraOptions", "MPOTerm", "ModelOptions", "Objective", "ObjectiveOptions", "PairObjective",
         "PlackettLuce", "QuantizationOptions", "Recipe", "ReferenceOptions", "SPPOHard", "SimPO",

@@ -11,6 +11,7 @@ from rich.text import Text
 from palate.cli.console import output_console, print_json
 from palate.cli.data_audit import audit
 from palate.cli.data_convert import convert
+from palate.cli.data_curate import curate, split
 from palate.cli.source_options import DEFAULTS, ReadingOptions, source_options
 from palate.data import inspect_source
 from palate.data.excerpts import excerpt
@@ -20,6 +21,8 @@ __all__ = ["data_app"]
 data_app = cyclopts.App(name="data", help="Look at preference data.")
 data_app.command(convert)
 data_app.command(audit)
+data_app.command(curate)
+data_app.command(split)
 
 MAX_EXAMPLES_SHOWN = 2
 MAX_CHARACTERS_SHOWN = 200

@@ -20,7 +20,7 @@ from palate.errors import DataError
 from palate.recipe import SourceOptions
 from palate.records import Ranking, SetAside
 
-__all__ = ["Conversion", "convert_source", "set_aside_path"]
+__all__ = ["Conversion", "convert_source", "refuse_to_overwrite", "set_aside_line", "set_aside_path"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def convert_source(
             written.
     """
     rest = set_aside_path(out)
-    _refuse_to_overwrite(options.source, (out, rest), allowed=overwrite)
+    refuse_to_overwrite(options.source, (out, rest), allowed=overwrite)
     refuse_unwritable(out)
     stream = stream_records(options, system=system)
     work = _Work(stream, kind or stream.kind, PairRule.of(options))
@@ -126,7 +126,7 @@ class _Work:
         for item in self._stream:
             if isinstance(item, SetAside):
                 self.reasons.add(item)
-                set_aside.write(_line(item))
+                set_aside.write(set_aside_line(item))
             else:
                 self._num_kept += 1
                 yield from self._made_of(item)
@@ -158,7 +158,8 @@ class _Work:
         )
 
 
-def _line(row: SetAside) -> bytes:
+def set_aside_line(row: SetAside) -> bytes:
+    """A row set aside as a line of the file that lists them."""
     said = {"place": row.place, "line": row.line, "reason": row.reason, "excerpt": row.excerpt}
     return json.dumps(said, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
@@ -187,7 +188,12 @@ _WHY: dict[Kind, str] = {
 }
 
 
-def _refuse_to_overwrite(source: str, paths: tuple[Path, ...], *, allowed: bool) -> None:
+def refuse_to_overwrite(source: str, paths: tuple[Path, ...], *, allowed: bool) -> None:
+    """Refuse to write into any of the paths.
+
+    Raises:
+        DataError: one is the source, a folder, or there already where that is not allowed.
+    """
     for path in paths:
         if _is_same_file(source, path):
             raise DataError(

@@ -165,6 +165,16 @@ class Candidates:
         """The rows to be seen again."""
         return set(self.rows.ravel().tolist()) | set(self.prompts.ravel().tolist())
 
+    @property
+    def near_rows(self) -> list[tuple[int, int]]:
+        """(row, the earlier row that it nearly repeats), as verified; in the order of the index."""
+        return self._near_rows
+
+    @property
+    def near_prompts(self) -> list[tuple[int, int]]:
+        """As `near_rows`, of prompts."""
+        return self._near_prompts
+
     def drafts(self) -> Iterator[Draft]:
         """What was found."""
         held_out = [pair for pair in self._near_prompts if pair[0] >= self.num_train > pair[1]]

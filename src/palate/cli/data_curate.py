@@ -1,0 +1,230 @@
+"""`palate data curate` and `palate data split`: the rows worth learning from, and those to measure with."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import cyclopts
+from rich.text import Text
+
+from palate.cli.console import output_console, print_json
+from palate.cli.source_options import DEFAULTS, ReadingOptions, source_options
+from palate.data import stream_records
+from palate.data.curation import (
+    CurationOptions,
+    SplitOptions,
+    StepAccount,
+    curate_records,
+    split_source,
+    write_curation,
+    write_split,
+)
+from palate.data.excerpts import excerpt
+from palate.errors import DataError
+
+__all__ = ["curate", "split"]
+
+AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="")]
+Flag = Annotated[bool, cyclopts.Parameter(negative="")]
+
+
+@cyclopts.Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Filters:
+    """The fields of CurationOptions, as typed."""
+
+    min_chars: int | None = None
+    """The fewest characters of a completion."""
+    max_chars: int | None = None
+    """The most characters of a completion."""
+    max_prompt_chars: int | None = None
+    """The most characters of a prompt."""
+    require_capital: Flag = False
+    """Completions start with a capital; scripts without case pass."""
+    require_closing: Flag = False
+    """Completions end with closing punctuation of any script, or with a code fence."""
+    form_of: Literal["chosen", "both"] | None = None
+    """Whose form is looked at: the preferred completions (where absent), or all."""
+    min_margin: float | None = None
+    """The smallest margin, or difference of scores, of a pair."""
+    max_margin: float | None = None
+    """The largest margin, or difference of scores, of a pair."""
+    against: tuple[str, ...] = ()
+    """A test set; may be given several times. Rows that share a run of words with one go."""
+    ngram: int | None = None
+    """How many words in a row are a shared run; 8 where absent."""
+    against_parts: Literal["prompts", "completions", "both"] | None = None
+    """Which texts are held against the test sets; both where absent."""
+    contradictions: Literal["drop", "keep-majority", "keep"] = "drop"
+    """What happens to rows that prefer A to B where others prefer B to A."""
+    keep_duplicates: Flag = False
+    """Keep rows that say exactly what an earlier row says."""
+    near_duplicates: Flag = False
+    """Drop rows that nearly repeat an earlier row, prompt and completions."""
+    balance: Literal["drop", "weight"] | None = None
+    """Balance lengths, so that longer completions are not chosen more often: drop rows, or weigh them."""
+
+
+_NO_FILTERS = _Filters()
+
+
+def curate(
+    file: str,
+    *,
+    out: Annotated[Path | None, cyclopts.Parameter(name=["--out", "-o"])] = None,
+    filters: _Filters = _NO_FILTERS,
+    dry_run: Flag = False,
+    overwrite: Flag = False,
+    reading: ReadingOptions = DEFAULTS,
+    as_json: AsJson = False,
+) -> None:
+    """Keep the rows worth learning from, and say for each other why it went. Exit 1 if none is left.
+
+    Parameters
+    ----------
+    file
+        A JSON, JSONL, CSV or Parquet file, also gzipped, or a Hugging Face Hub data set.
+    out
+        The file to write: .jsonl, .jsonl.gz or .parquet. Rows set aside are listed beside it.
+    dry_run
+        Say what would be done, and write nothing.
+    overwrite
+        Replace the file if it is there.
+    as_json
+        Print JSON.
+    """
+    if (out is None) != dry_run or (dry_run and overwrite):
+        raise DataError(
+            "--dry-run writes nothing, so --out and --overwrite have no effect"
+            if dry_run
+            else "there is no file to write into",
+            where="--dry-run" if dry_run else "--out",
+            next="give either --out FILE or --dry-run",
+        )
+    options = CurationOptions(**{name: getattr(filters, name) for name in _Filters.__slots__})
+    curation = curate_records(stream_records(source_options(file, reading)), options)
+    account = curation.account
+    written = None if out is None else write_curation(curation, out, overwrite=overwrite)
+    if as_json:
+        print_json(account.as_dict() | {"out": None if written is None else str(written.path)})
+    else:
+        console = output_console(soft_wrap=True)
+        console.print(
+            Text.assemble((excerpt(file, 500), "bold"), f"  {account.kind}, layout {account.layout}")
+        )
+        console.print(Text(f"{'step':<18}{'in':>10}{'removed':>10}{'left':>10}", style="dim"))
+        for step in account.steps:
+            for line in _told(step):
+                console.print(Text(line))
+        for line in _outcome(account.num_kept, out, None if written is None else written.num_bytes):
+            console.print(Text(line))
+    if not account.num_kept:
+        sys.exit(1)
+
+
+def _told(step: StepAccount) -> Iterator[str]:
+    yield f"{step.step:<18}{step.num_in:>10,}{step.num_removed:>10,}{step.num_left:>10,}"
+    if step.places:
+        more = ", ..." if step.num_removed > len(step.places) else ""
+        # The file was named above: its lines are what is new.
+        names = (Path(place).name for place in step.places)
+        yield f"    {excerpt(', '.join(names), 300)}{more}"
+    for when in ("before", "after"):
+        if when in step.figures:
+            yield f"    {when:<7}{_lengths(step.figures[when])}"
+    if not step.figures.get("is_balanced", True):
+        yield "    not as near as it should be: these rows have too few pairs of the other direction"
+
+
+def _lengths(figures: dict[str, Any]) -> str:
+    share, effect = figures["share_longer"], figures["effect_size"]
+    said = "all equally long" if share is None else f"chosen longer {share:.1%}"
+    said += f", {figures['mean_difference_characters']:+,.1f} characters on average"
+    return said if effect is None else f"{said}, {effect:+.2f} standard deviations"
+
+
+def _outcome(num_kept: int, out: Path | None, num_bytes: int | None) -> Iterator[str]:
+    if not num_kept:
+        yield "no row is left" + ("" if out is None else ", so none was written")
+    elif out is None:
+        yield f"{num_kept:,} rows would be left; nothing was written"
+    else:
+        yield f"{num_kept:,} rows written to {excerpt(str(out), 500)} ({num_bytes:,} bytes)"
+
+
+def split(
+    file: str,
+    *,
+    out: Annotated[Path, cyclopts.Parameter(name=["--out", "-o"])],
+    eval_fraction: float = 0.1,
+    test_fraction: float = 0.0,
+    group_by: str = "prompt",
+    group_by_completion: Flag = False,
+    group_near_duplicates: Flag = False,
+    format: Literal["jsonl", "jsonl.gz", "parquet"] = "jsonl",
+    overwrite: Flag = False,
+    reading: ReadingOptions = DEFAULTS,
+    as_json: AsJson = False,
+) -> None:
+    """Divide rows into files to train on and to measure with, no prompt in two of them.
+
+    Parameters
+    ----------
+    file
+        A JSON, JSONL, CSV or Parquet file, also gzipped, or a Hugging Face Hub data set.
+    out
+        The folder to write train, eval and test into.
+    eval_fraction
+        The share of rows to measure with while a model is made.
+    test_fraction
+        The share of rows to measure with once, at the end.
+    group_by
+        prompt, or also a key of the records' provenance, such as document, whose rows stay together.
+    group_by_completion
+        Keep rows that share a completion together.
+    group_near_duplicates
+        Keep rows whose prompts are nearly the same together.
+    format
+        How the files are written.
+    overwrite
+        Replace the files if they are there.
+    as_json
+        Print JSON.
+    """
+    options = SplitOptions(
+        eval_fraction=eval_fraction,
+        test_fraction=test_fraction,
+        group_by=group_by,
+        group_by_completion=group_by_completion,
+        group_near_duplicates=group_near_duplicates,
+    )
+    found = split_source(stream_records(source_options(file, reading)), options)
+    written = write_split(found, out, ending=f".{format}", overwrite=overwrite)
+    said = found.as_dict()
+    if as_json:
+        print_json(said | {"files": {side: str(file.path) for side, file in written.items()}})
+        return
+    console = output_console(soft_wrap=True)
+    console.print(
+        Text(
+            f"{said['num_rows']:,} rows, {said['num_set_aside']:,} of them set aside; "
+            f"{found.num_groups:,} groups, the largest of {found.largest_group:,} rows"
+        )
+    )
+    num_records = sum(said["num_records"].values())
+    for side, file_written in written.items():
+        share = file_written.num_records / num_records
+        path = excerpt(str(file_written.path), 500)
+        console.print(Text(f"{side:<6}{file_written.num_records:>10,}{share:>8.1%}  {path}"))
+    if found.num_groups_too_large:
+        console.print(
+            Text(
+                f"{found.num_groups_too_large:,} groups have more rows than a held-out side should: "
+                "its share is met as nearly as groups allow",
+                style="yellow",
+            )
+        )
