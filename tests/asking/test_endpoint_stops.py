@@ -29,7 +29,7 @@ def test_a_refused_key_is_an_error_that_names_its_variable(
     with pytest.raises(CallError, match="refuses access") as told:
         list(endpoint(api_key_env="MY_KEY").ask(asked))
     assert "MY_KEY: it is not set" in told.value.next
-    assert len(server.arrivals()) <= 16, "those in flight, and none after"
+    assert len(server.arrivals()) <= 8, "those in flight, and none after"
     monkeypatch.setenv("MY_KEY", "abc")
     with pytest.raises(CallError) as told:
         list(endpoint(api_key_env="MY_KEY").ask(asked))

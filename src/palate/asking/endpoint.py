@@ -130,7 +130,6 @@ class Endpoint:
                 if isinstance(result, BaseException):
                     # What else is in flight is paid for: it is let come in before this is raised.
                     error = error or result
-                    session.stop(str(result))
                     continue
                 for place, request in enumerate(equal):
                     yield replace(result, request=request, is_new=result.is_new and not place)

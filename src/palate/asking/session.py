@@ -88,10 +88,6 @@ class Session:
         """Have a request answered. `key` names it in the results."""
         self._loop.call_soon_threadsafe(self._begin, key, request)
 
-    def stop(self, reason: str) -> None:
-        """Send nothing more; what is in flight is finished."""
-        self._loop.call_soon_threadsafe(self._stop, reason)
-
     def close(self) -> None:
         """End now; what is still in flight is given up. What was stored is stored."""
         if self._thread.is_alive():
@@ -132,9 +128,11 @@ class Session:
         try:
             self.results.put((key, await work))
         except Exception as error:  # handed to the caller's thread, which raises it
+            self._stop(str(error))
             self.results.put((key, error))
 
     def _stop(self, reason: str) -> None:
+        """Send nothing more; what is in flight is finished."""
         self.stop_reason = self.stop_reason or reason
         self._stopped.set()
 
