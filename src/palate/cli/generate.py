@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import cyclopts
-from rich.text import Text
 
 from palate.cli.asking_options import (
     ASKING,
@@ -17,20 +14,13 @@ from palate.cli.asking_options import (
     AskingOptions,
     account_of_asking,
     asking,
-    show_asking,
 )
-from palate.cli.console import (
-    ConsoleWatcher,
-    error_console,
-    output_console,
-    print_json,
-    writing_output,
-)
+from palate.cli.console import ConsoleWatcher
+from palate.cli.generate_output import aside_row, reasons_of, show_account, show_extracts
 from palate.data import read_prompts
 from palate.data.comparisons import check_output
 from palate.data.documents import read_documents
-from palate.data.excerpts import excerpt
-from palate.data.extracts import Extracts, extract_row, make_extracts
+from palate.data.extracts import make_extracts
 from palate.data.writing import refuse_unwritable
 from palate.errors import CallError, DataError, WorkError
 from palate.generate import (
@@ -40,7 +30,7 @@ from palate.generate import (
     generate_contrast,
     generate_triples,
 )
-from palate.generate.writing import write_candidates, write_pairs, write_rows
+from palate.generate.writing import write_candidates, write_pairs
 from palate.records import Messages, SetAside
 
 __all__ = ["generate_app"]
@@ -48,7 +38,6 @@ __all__ = ["generate_app"]
 generate_app = cyclopts.App(name="generate", help="Make material for pairs, from prompts or documents.")
 
 NUM_PLAYGROUND_PROMPTS = 20
-_NOT_HAD = ("failed", "not_asked")
 
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="")]
 Output = Annotated[Path, cyclopts.Parameter(name=["--output", "-o"])]
@@ -122,7 +111,7 @@ def candidates(
         models = account_of_asking(askers)
     account = {"num_prompt_rows_set_aside": len(set_aside), **result.account, "models": models}
     account["files"] = write_candidates(result, output, account)
-    _show(account, "comparisons", as_json)
+    show_account(account, "comparisons", as_json)
 
 
 @generate_app.command
@@ -215,13 +204,13 @@ def triples(
     made = make_extracts(
         read, min_characters=min_characters, max_characters=max_characters, language=language
     )
-    aside = [_aside_row(row) for row in (*set_aside, *made.too_short)]
+    aside = [aside_row(row) for row in (*set_aside, *made.too_short)]
     account: dict[str, Any] = {
         "num_documents_set_aside": len(set_aside), **made.account(),
-        "set_aside": _reasons((*set_aside, *made.too_short)),
+        "set_aside": reasons_of((*set_aside, *made.too_short)),
     }  # fmt: skip
     if extracts_only:
-        _show_extracts(made, output, account, as_json)
+        show_extracts(made, output, account, as_json)
         return
     assert output is not None and model is not None
     watcher = ConsoleWatcher()
@@ -246,7 +235,7 @@ def triples(
         )
         account |= {**result.account, "models": account_of_asking(askers)}
     account["files"] = write_pairs(result, output, account, aside)
-    _show(account, "pairs", as_json)
+    show_account(account, "pairs", as_json)
 
 
 @generate_app.command
@@ -319,7 +308,7 @@ def contrast(
         models = account_of_asking(askers)
     account = {"num_prompt_rows_set_aside": len(set_aside), **result.account, "models": models}
     account["files"] = write_pairs(result, output, account)
-    _show(account, "pairs", as_json)
+    show_account(account, "pairs", as_json)
 
 
 def _prompts(
@@ -335,7 +324,7 @@ def _prompts(
         return training_prompts(limit or NUM_PLAYGROUND_PROMPTS), ()
     found, set_aside = read_prompts(prompts, system=system)
     if not found:
-        reasons = "; ".join(row["reason"] for row in _reasons(set_aside)[:3])
+        reasons = "; ".join(row["reason"] for row in reasons_of(set_aside)[:3])
         raise DataError(
             "no row holds a prompt", where=prompts, why=reasons, next="name a file that holds some"
         )
@@ -352,127 +341,4 @@ def _refuse_with_extracts_only(
             f"{', '.join(idle) or 'options of asking'}: no effect with --extracts-only",
             why="no model is asked",
             next="drop one or the other",
-        )
-
-
-def _show_extracts(made: Extracts, output: Path | None, account: Mapping[str, Any], as_json: bool) -> None:
-    rows = map(extract_row, made.extracts)
-    if output is not None:
-        write_rows(rows, output)
-        if as_json:
-            print_json(dict(account))
-            return
-    else:
-        plain = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") != "utf8"
-        with writing_output():
-            for row in rows:
-                sys.stdout.write(json.dumps(row, ensure_ascii=plain) + "\n")
-    console = error_console() if output is None else output_console(soft_wrap=True)
-    if as_json:
-        console.print(Text(json.dumps(account, ensure_ascii=False)))
-        return
-    for line in _of_documents(account):
-        console.print(Text(line))
-    if output is not None:
-        console.print(Text(str(output)))
-
-
-def _of_documents(account: Mapping[str, Any]) -> list[str]:
-    num_read = account["num_documents"] + account["num_documents_set_aside"]
-    used = account["num_documents"] - account["num_too_short"]
-    lines = [
-        f"{num_read:,} documents = {used:,} used + {account['num_too_short']:,} too short "
-        f"+ {account['num_documents_set_aside']:,} set aside",
-        f"{account['num_sentences']:,} sentences in {account['num_extracts']:,} extracts, "
-        f"{account['num_oversized']:,} of them too long and {account['num_undersized']:,} too short",
-    ]
-    return lines + [
-        f"{row['count']:>7,}  {row['reason']}: {excerpt(', '.join(row['places']), 200)}"
-        for row in account["set_aside"][:5]
-    ]
-
-
-def _aside_row(row: SetAside) -> dict[str, Any]:
-    return {
-        "stage": "documents",
-        "reason": row.reason,
-        "source": row.source,
-        "line": row.line,
-        "text": row.excerpt,
-    }
-
-
-def _reasons(rows: Sequence[SetAside]) -> list[dict[str, Any]]:
-    """Reasons with their counts and first places, the most frequent first."""
-    places: dict[str, list[str]] = {}
-    for row in rows:
-        places.setdefault(row.reason, []).append(row.place)
-    ordered = sorted(places.items(), key=lambda item: -len(item[1]))
-    return [{"reason": reason, "count": len(found), "places": found[:3]} for reason, found in ordered]
-
-
-def _show(account: dict[str, Any], what: str, as_json: bool) -> None:
-    """The account, and an error where the work fell short.
-
-    Raises:
-        WorkError: nothing came out, or some of what was asked for was not had.
-    """
-    if as_json:
-        print_json(account)
-    else:
-        console = output_console(soft_wrap=True)
-        for line in _lines(account):
-            console.print(Text(line))
-        show_asking(account["models"], console)
-        for name, path in account["files"].items():
-            console.print(Text(f"{name:>12}  {excerpt(path, 500)}"))
-    _complain(account, what)
-
-
-def _lines(account: Mapping[str, Any]) -> list[str]:
-    statuses = ", ".join(f"{count:,} {name}" for name, count in account["statuses"].items())
-    asked = f"{account['num_requests']:,} requests: {statuses or 'none'}"
-    if "num_candidates" in account:
-        return [
-            f"{account['num_prompts']:,} prompts, {asked}",
-            f"{account['num_candidates']:,} candidates, {account['num_repeats']:,} repeats left out",
-            f"{account['num_comparisons']:,} comparisons; "
-            f"{account['num_prompts_without_pair']:,} prompts have none",
-        ]
-    if "num_identical" in account:
-        return [
-            f"{account['num_prompts']:,} prompts, {asked}",
-            f"{account['num_prompts']:,} prompts = {account['num_pairs']:,} pairs + "
-            f"{account['num_identical']:,} answered alike + "
-            f"{account['num_without_two_answers']:,} without two answers",
-        ]
-    num_filtered = sum(account["filtered"].values())
-    lines = [
-        *_of_documents(account),
-        asked,
-        f"{account['num_triples']:,} triples = {account['num_pairs']:,} pairs + "
-        f"{account['num_not_verbatim']:,} not verbatim + {num_filtered:,} filtered + "
-        f"{account['num_repeated']:,} repeated; {account['num_repaired']:,} pairs repaired",
-    ]
-    lines += [f"{count:>7,}  {name}" for name, count in account["filtered"].items()]
-    return lines
-
-
-def _complain(account: Mapping[str, Any], what: str) -> None:
-    missing = sum(account["statuses"].get(status, 0) for status in _NOT_HAD)
-    why = "; ".join(
-        f"{row['count']:,} {row['status']}: {excerpt(row['reason'], 200)}" for row in account["reasons"][:3]
-    )
-    if missing:
-        raise WorkError(
-            f"{missing:,} of {account['num_requests']:,} requests were not answered",
-            why=why,
-            next="the same command again asks only for what is missing; every response so far is kept",
-        )
-    if not account[f"num_{what}"]:
-        raise WorkError(
-            f"no {what} came out",
-            where=account["files"]["set_aside"],
-            why=why or "the file says of each what became of it",
-            next="what is asked again is read from the store: change the options, or the model",
         )

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from palate.asking import Asker, Reply, Request
+from palate.errors import CallError
 from palate.watcher import Watcher
 
-__all__ = ["Generator", "ask_all", "count_replies", "lineage", "unusable_row"]
+__all__ = ["Generator", "ask_all", "check_sampling", "count_replies", "lineage", "unusable_row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,21 @@ def ask_all(
         for reply in asker.ask([questions[place][1] for place in own], watcher):
             replies[waiting[reply.request.key(asker.server)].pop(0)] = reply
     return [(questions[place][0], replies[place]) for place in range(len(questions))]
+
+
+def check_sampling(temperature: float, top_p: float, max_tokens: int) -> None:
+    """See that answers can be drawn so.
+
+    Raises:
+        CallError: a number is out of bounds.
+    """
+    for name, value, is_fit, wanted in (
+        ("temperature", temperature, 0 <= temperature <= 5, "from 0 to 5"),
+        ("top_p", top_p, 0 < top_p <= 1, "above 0 and up to 1"),
+        ("max_tokens", max_tokens, max_tokens >= 1, "1 or more"),
+    ):
+        if not is_fit:
+            raise CallError(f"{name} = {value}: it has to be {wanted}")
 
 
 def lineage(generator: Generator, reply: Reply) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from palate.asking import Reply, Request
 from palate.errors import CallError
-from palate.generate.asking import Generator, ask_all, count_replies, lineage, unusable_row
+from palate.generate.asking import Generator, ask_all, check_sampling, count_replies, lineage, unusable_row
 from palate.records import Comparison, Message, Messages, Provenance, content_id
 from palate.watcher import Watcher
 
@@ -86,6 +86,8 @@ def generate_candidates(
             temperature is named twice; a number is out of bounds. PalateError: nothing can be asked at all.
     """
     _check(prompts, generators, num_samples, temperatures)
+    for temperature in temperatures:
+        check_sampling(temperature, top_p, max_tokens)
     questions = [
         (
             generator,
@@ -141,8 +143,6 @@ def _check(
         raise CallError(
             "a temperature is named twice", where="temperature", next="ask for more samples instead"
         )
-    if any(not 0 <= temperature <= 5 for temperature in temperatures):
-        raise CallError("a temperature is a number from 0 to 5", where="temperature")
     if num_samples > 1 and 0 in temperatures:
         raise CallError(
             f"{num_samples} samples at temperature 0 would all say the same",

@@ -8,7 +8,7 @@ from typing import Any
 
 from palate.asking import Request
 from palate.errors import CallError
-from palate.generate.asking import Generator, ask_all, count_replies, lineage, unusable_row
+from palate.generate.asking import Generator, ask_all, check_sampling, count_replies, lineage, unusable_row
 from palate.records import Message, Messages, Pair, Provenance
 from palate.watcher import Watcher
 
@@ -48,6 +48,7 @@ def generate_contrast(
     """
     if not prompts:
         raise CallError("there is no prompt")
+    check_sampling(temperature, top_p, max_tokens)
     if (strong.asker.server, strong.model) == (weak.asker.server, weak.model):
         raise CallError("strong and weak are one model", where=strong.model, next="name two models")
     questions = [

@@ -9,7 +9,7 @@ from typing import Any
 
 from palate.asking import Reply, Request
 from palate.errors import CallError
-from palate.generate.asking import Generator, ask_all, count_replies, lineage, unusable_row
+from palate.generate.asking import Generator, ask_all, check_sampling, count_replies, lineage, unusable_row
 from palate.generate.triple_filters import Triple, TripleFilters
 from palate.generate.triple_prompt import PROMPT_VERSION, spans_for, triple_messages, triple_schema
 from palate.generate.verification import MIN_SIMILARITY, Located, locate
@@ -59,6 +59,7 @@ def generate_triples(
     filters = filters or TripleFilters()
     if not extracts or num_triples < 1:
         raise CallError("triples need one extract or more, and one triple of each or more")
+    check_sampling(temperature, top_p, max_tokens)
     if not 0 < min_similarity <= 100:
         raise CallError(f"a similarity of {min_similarity:g}: it is a percentage", where="min_similarity")
     work = _Work(generator, filters, min_similarity, system)
