@@ -151,6 +151,10 @@ IDLE: dict[str, list[tuple[str, str]]] = {
             "takes 3 evaluations before the end to stop, and there are 2",
         ),
     ],
+    "AuditOptions.allow": [
+        ("data.audit.allow=[empty_side, empty_side]", "names one twice"),
+        *((f"data.audit.allow=[{name}]", "data.audit.allow") for name in ("length_bias", "leak_prompt")),
+    ],
     "TrainOptions.trackers": [("train.trackers=[mlflow, mlflow]", "names one twice")],
     "TrainOptions.tracker_project": [
         ("train.tracker_project=mine", "tracker_project has no effect"),
@@ -238,6 +242,8 @@ ALWAYS = {
     "DataOptions.system": "a default, for the prompts that have none",
     "DataOptions.template": "every prompt is written out by it",
     "DataOptions.max_length": "an upper bound",
+    "DataOptions.audit": "a section",
+    "AuditOptions.near_duplicates": "where there are more rows than are searched, audit.json says so",
     "DataOptions.too_long": "for what is too long, where there is such",
     "TrainOptions.epochs": "with max_steps the smaller of the two holds",
     "TrainOptions.max_steps": "with epochs the smaller of the two holds",

@@ -15,9 +15,10 @@ import torch
 from pydantic import ValidationError
 
 from palate.data import RecordSet, read_prompts, read_records
-from palate.errors import RecipeError
+from palate.errors import PalateError, RecipeError
 from palate.evaluate import Contestant, compare_models, held_out_accuracy
 from palate.judge import load_scorer
+from palate.pipeline.auditing import audit_before_run
 from palate.playground import held_out_prompts, model_folder, write_pairs
 from palate.recipe import CompareOptions, ModelOptions, Recipe, SourceOptions, load_recipe
 from palate.records import Messages, as_messages
@@ -102,8 +103,30 @@ def train_stage(
         eval_records = read_source(held_out, recipe.data.system) if held_out is not None else None
         watcher.note(_account_of(train_records))
         base = base_folder(recipe, watcher)
+        _audit(recipe, train_records, eval_records, folder, base, watcher, processes)
         with processes.noticing_loss():
             return train(recipe, train_records, eval_records, folder, watcher, base, processes)
+
+
+def _audit(
+    recipe: Recipe,
+    train_records: RecordSet,
+    eval_records: RecordSet | None,
+    folder: RunFolder,
+    base: Path | None,
+    watcher: Watcher,
+    processes: Processes,
+) -> None:
+    """The main process audits, and all of them stop where it has to."""
+    refusal: PalateError | None = None
+    if processes.is_main:
+        try:
+            audit_before_run(train_records, eval_records, recipe, folder, base, watcher)
+        except PalateError as error:
+            refusal = error
+    refusal = processes.share(refusal)
+    if refusal is not None:
+        raise refusal
 
 
 def _note_changed_data(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> None:

@@ -15,6 +15,7 @@ __all__ = [
     "LABEL_LAYOUTS",
     "RANKING_LAYOUTS",
     "AdapterOptions",
+    "AuditOptions",
     "ColumnOptions",
     "CompareOptions",
     "DataOptions",
@@ -39,6 +40,7 @@ LABEL_LAYOUTS = frozenset({"labels", "kto_tag"})
 """Layouts whose rows are labels."""
 RANKING_LAYOUTS = frozenset({"ranking", "ultrafeedback", "nectar"})
 """Layouts whose rows are rankings; those of all others that are no labels are pairs."""
+BlockingCheck = Literal["identical_pair", "empty_side", "template_token"]
 Tracker = Literal["tensorboard", "wandb", "comet_ml", "mlflow", "trackio"]
 PositiveInt = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -296,6 +298,21 @@ class SourceOptions(Section):
         return self
 
 
+class AuditOptions(Section):
+    """The audit that every run begins with. It decides whether a run begins, never what it becomes."""
+
+    allow: tuple[BlockingCheck, ...] = ()
+    """Errors to train in spite of."""
+    near_duplicates: bool = True
+    """Search for near duplicates too, where there are at most 20,000 rows."""
+
+    @model_validator(mode="after")
+    def _allows_each_once(self) -> Self:
+        if len(set(self.allow)) < len(self.allow):
+            raise ValueError("allow names one twice")
+        return self
+
+
 class DataOptions(Section):
     """What the model learns from, and how its text becomes tokens."""
 
@@ -313,6 +330,8 @@ class DataOptions(Section):
     """The most tokens of prompt and completion together."""
     too_long: Literal["drop", "truncate_prompt", "error"] = "drop"
     """What happens to a pair with a longer side. `truncate_prompt` cuts the prompt's beginning."""
+    audit: AuditOptions | None = AuditOptions()
+    """What is looked for in the data before training; `null` trains on whatever they are."""
 
 
 class TrainOptions(Section):

@@ -263,10 +263,11 @@ class RunFolder:
         return step - sum(json.loads(line)["split"] == "train" for line in kept)
 
 
-# Where a run is written, how it is divided, watched and compared, and what is kept of it on the way may
-# change while it goes on: none of it changes the result.
+# Where a run is written, how it is audited, divided, watched and compared, and what is kept of it on the way
+# may change while it goes on: none of it changes the result.
 _FREE = re.compile(
-    r"output|parallel|deepspeed|compare\b.*|train\.(trackers|tracker_project|keep_checkpoints|checkpoint_every)\b.*"
+    r"output|parallel|deepspeed|compare\b.*|data\.audit\b.*"
+    r"|train\.(trackers|tracker_project|keep_checkpoints|checkpoint_every)\b.*"
 )
 
 

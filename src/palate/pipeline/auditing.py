@@ -1,0 +1,204 @@
+"""The audit that a run begins with: what would be trained on is looked at before it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from palate.data import RecordSet
+from palate.data.audit import Audit, Finding
+from palate.data.audit.rows import HeldRows
+from palate.data.audit.run import audit_source
+from palate.data.audit.token_checks import Tokenised
+from palate.data.excerpts import excerpt
+from palate.engine import Renderer, UnusableRow, load_tokenizer, resolve_model_folder
+from palate.errors import DataError
+from palate.recipe import DataOptions, Recipe
+from palate.records import Message, Messages, content_id
+from palate.train import RunFolder, file_hash
+from palate.watcher import Watcher
+
+__all__ = ["MAX_ROWS_COMPARED", "MAX_ROWS_TOKENISED", "RendererTokens", "audit_before_run"]
+
+AUDIT_FILE = "audit.json"
+MAX_ROWS_COMPARED = 20_000
+"""Above so many rows no near duplicates are searched for before a run: that takes minutes."""
+MAX_ROWS_TOKENISED = 20_000
+"""Above so many rows the tokenizer is not run over them only to be audited: the run counts what it drops."""
+_MAX_NOTES = 3
+
+
+class RendererTokens:
+    """What the audit asks of a tokenizer, answered by the renderer that a run trains with."""
+
+    def __init__(self, renderer: Renderer, options: DataOptions) -> None:
+        tokenizer = renderer.tokenizer
+        self._renderer = renderer
+        self.special_tokens: Sequence[str] = [
+            token.content for token in tokenizer.added_tokens_decoder.values() if token.special
+        ]
+        self.bos_id: int | None = tokenizer.bos_token_id
+        self.max_length: int = options.max_length
+        self.too_long: str = options.too_long
+        self.ending: str = self._ending()
+
+    def tokenise(self, items: Sequence[tuple[Messages, Messages]]) -> list[Tokenised | str]:
+        """Of each prompt and completion the tokens, or why there are none."""
+        return [
+            str(found)
+            if isinstance(found, UnusableRow)
+            else Tokenised(found.branch.token_ids.tolist(), found.num_prompt, found.boundary_merged)
+            for found in self._renderer.render_many(items)
+        ]
+
+    def _ending(self) -> str:
+        """What the template puts behind an answer, seen on one."""
+        question, answer = Message("user", "A question?"), Message("assistant", "An answer.")
+        text = str(
+            self._renderer.tokenizer.apply_chat_template(
+                [question.as_dict(), answer.as_dict()], chat_template=self._renderer.template, tokenize=False
+            )
+        )
+        behind = text.rpartition(answer.content)[2]
+        ids = self._renderer.tokenizer(behind, add_special_tokens=False)["input_ids"]
+        num_ends = sum(token in self._renderer.stop_ids for token in ids)
+        if num_ends:
+            return "one" if num_ends == 1 else "several"
+        return "text" if behind.strip() else "none"
+
+
+def audit_before_run(
+    train: RecordSet,
+    held_out: RecordSet | None,
+    recipe: Recipe,
+    folder: RunFolder,
+    base: Path | None = None,
+    watcher: Watcher | None = None,
+) -> dict[str, Any] | None:
+    """Audit what a recipe trains on, keep the findings in RUN/audit.json and return them.
+
+    A run that goes on, or that was refused and is tried again, takes the audit it has, unless data, recipe or
+    model are others since. `base` is where the model lies, for a name that nobody else knows. None where the
+    recipe has no audit.
+
+    Raises:
+        DataError: an error was found in rows that would be trained on, and data.audit.allow does not name it.
+        ModelError: the tokenizer cannot be used.
+    """
+    watcher, options = watcher or Watcher(), recipe.data.audit
+    if options is None:
+        (folder.path / AUDIT_FILE).unlink(missing_ok=True)  # an earlier attempt's, which this one has not
+        return None
+    of = _fingerprint(recipe, train, held_out)
+    known = folder.read(AUDIT_FILE) if folder.has(AUDIT_FILE) else {}
+    if known.get("of") == of:
+        _refuse_broken(known["findings"], options.allow, train.source)
+        return known
+    found = _audited(train, held_out, recipe, base, watcher)
+    content = {"of": of, **found.as_dict(), "allowed": list(options.allow)}
+    folder.write(AUDIT_FILE, content)
+    _refuse_broken(content["findings"], options.allow, train.source)
+    _note(found.findings, folder, watcher)
+    return content
+
+
+def _audited(
+    train: RecordSet, held_out: RecordSet | None, recipe: Recipe, base: Path | None, watcher: Watcher
+) -> Audit:
+    options = recipe.data.audit
+    num_rows = train.num_rows + (held_out.num_rows if held_out is not None else 0)
+    tokens = None
+    if num_rows <= MAX_ROWS_TOKENISED:
+        where = base or resolve_model_folder(recipe.model.base, recipe.model.revision)
+        renderer = Renderer(
+            load_tokenizer(where, recipe.model.base), recipe.data.template, _generation_stops(where)
+        )
+        tokens = RendererTokens(renderer, recipe.data)
+    found = audit_source(
+        HeldRows(train),
+        HeldRows(held_out) if held_out is not None else None,
+        near_duplicates=options is not None and options.near_duplicates and num_rows <= MAX_ROWS_COMPARED,
+        tokens=tokens,
+        watcher=watcher,
+    )
+    return replace(found, not_checked=_not_checked(found, num_rows))
+
+
+def _not_checked(found: Audit, num_rows: int) -> dict[str, str]:
+    """What was left out, in words for a run. Nobody claims excerpts here."""
+    skipped = {name: needs for name, needs in found.not_checked.items() if name != "not_verbatim"}
+    if num_rows > MAX_ROWS_COMPARED and "duplicate_near" in skipped:
+        skipped["duplicate_near"] = f"palate data audit: above {MAX_ROWS_COMPARED:,} rows it takes minutes"
+    if num_rows > MAX_ROWS_TOKENISED:
+        reason = f"at most {MAX_ROWS_TOKENISED:,} rows; data.json counts what was too long or unusable"
+        skipped |= {name: reason for name in ("boundary", "eos", "truncation") if name in skipped}
+    if "leak_prompt" in skipped:
+        skipped |= dict.fromkeys(
+            ("leak_prompt", "leak_completion", "counting_baseline"),
+            "held-out rows of their own: data.eval. What data.eval_fraction holds out shares no prompt",
+        )
+    return skipped
+
+
+def _generation_stops(folder: Path) -> list[int]:
+    """The tokens the model's own generation settings end an answer with, as `Policy.stop_ids`."""
+    from transformers import GenerationConfig
+
+    try:
+        stops = GenerationConfig.from_pretrained(folder).eos_token_id
+    except (OSError, ValueError):
+        return []  # most models have such a file, and none has to
+    return [] if stops is None else [int(stop) for stop in (stops if isinstance(stops, list) else [stops])]
+
+
+def _fingerprint(recipe: Recipe, train: RecordSet, held_out: RecordSet | None) -> str | None:
+    """Equal where an audit would find the same; None where only an audit can tell."""
+    hashes = []
+    for records, options in ((train, recipe.data.train), (held_out, recipe.data.eval)):
+        if records is None or options is None:
+            hashes.append("none")
+            continue
+        # What Palate makes itself (the playground's pairs) has no file of this name, but names its rows.
+        found = file_hash(options.source) or content_id([record.id for record in records.records])
+        hashes.append(f"{found} {records.num_rows}")
+    decisive = recipe.data.model_dump(mode="json", exclude={"audit": {"allow"}})
+    return content_id(hashes, decisive, recipe.model.base, recipe.model.revision)
+
+
+def _refuse_broken(findings: Sequence[dict[str, Any]], allow: Sequence[str], source: str) -> None:
+    """Errors in rows that would be used stop a run before it costs anything."""
+    broken = [
+        found
+        for found in findings
+        if found["severity"] == "error" and found["num_kept"] and found["check"] not in allow
+    ]
+    if not broken:
+        return
+    names = ", ".join(f"{found['check']} ({found['count']:,})" for found in broken)
+    first = broken[0]
+    places = ", ".join(excerpt(str(example["place"]), 200) for example in first["examples"][:3])
+    allowing = ", ".join(dict.fromkeys([*allow, *(found["check"] for found in broken)]))
+    raise DataError(
+        f"the audit found errors in rows that would be trained on: {names}",
+        where=source,
+        why=f"{first['meaning']} See {places}",
+        next=f"palate data audit {source} shows all; mend the rows, or train in spite of it with "
+        f"data.audit.allow=[{allowing}]",
+    )
+
+
+def _note(findings: Sequence[Finding], folder: RunFolder, watcher: Watcher) -> None:
+    """One line for each of the gravest; the rest is in the file."""
+    told = [found for found in findings if found.severity != "info"]
+    for found in told[:_MAX_NOTES]:
+        watcher.note(
+            f"audit: {found.severity} {found.check}, {found.count:,}: {_first_sentence(found.meaning)}"
+        )
+    if len(told) > _MAX_NOTES:
+        watcher.note(f"audit: {len(told) - _MAX_NOTES} more in {folder.path / AUDIT_FILE}")
+
+
+def _first_sentence(text: str) -> str:
+    return excerpt(text.split(". ")[0].removesuffix("."), 200)
