@@ -36,9 +36,9 @@ class NearDuplicates:
     """`duplicate_near`, in two passes: signatures of every text, then the texts of those that may be alike.
 
     A row nearly repeats another where the prompt and every completion, each beside its counterpart, do. Pairs
-    of one prompt that share a completion on purpose are therefore none. What most prompts have in common is
-    their template, and does not make them alike. About 130 bytes a row stay in memory; in the second pass
-    also a text that is compared with one further on, until then.
+    of one prompt that share a completion on purpose are therefore none. Two prompts are compared without what
+    most prompts have in common: their template does not make them alike. About 130 bytes a row stay in
+    memory; in the second pass also a text that is compared with one further on, until then.
     """
 
     def __init__(self) -> None:
@@ -143,16 +143,16 @@ class Candidates:
                 last_use[earlier] = max(later, last_use.get(earlier, 0))
         ends = _by_end(last_use)
         for number, record in records:
-            texts = [
+            texts = [  # the prompt without its template, the whole prompt, the completions
                 *_hash_sets(*without_template(*shingles([record.folded_prompt]), self.template)),
-                *_hash_sets(*shingles(list(record.folded_completions))),
+                *_hash_sets(*shingles([record.folded_prompt, *record.folded_completions])),
             ]
             for candidates, near, compared in (
-                (rows, self._near_rows, len(texts)),
-                (prompts, self._near_prompts, 1),
+                (rows, self._near_rows, slice(1, None)),
+                (prompts, self._near_prompts, slice(0, 1)),
             ):
                 for earlier in candidates.get(number, ()):
-                    if _are_near(self._kept[earlier], texts, compared):
+                    if _are_near(self._kept[earlier][compared], texts[compared]):
                         near.append((number, earlier))
                         break
             for earlier in ends.get(number, ()):
@@ -226,9 +226,9 @@ def _hash_sets(hashes: Hashes, starts: Numbers) -> list[Hashes]:
     return [np.unique(part) for part in np.split(hashes, starts[1:])]
 
 
-def _are_near(one: list[Hashes], other: list[Hashes], num_compared: int) -> bool:
-    if num_compared > 1 and len(one) != len(other):
-        return False
-    # Completions first: candidates of one prompt have the same prompt.
-    places = range(num_compared - 1, -1, -1)
-    return all(jaccard(one[place], other[place]) >= THRESHOLD for place in places)
+def _are_near(one: list[Hashes], other: list[Hashes]) -> bool:
+    # The last first: candidates often have the same prompt.
+    return len(one) == len(other) and all(
+        jaccard(ours, theirs) >= THRESHOLD
+        for ours, theirs in zip(reversed(one), reversed(other), strict=True)
+    )
