@@ -78,7 +78,10 @@ PAIR_ROWS: dict[str, list[dict[str, Any]]] = {
             "conversation_a": PROMPT + REJECTED,
             "conversation_b": PROMPT + CHOSEN,
             "winner": "model_b",
-        }
+            "model_a": "big",
+            "model_b": "small",
+        },
+        {"conversation_a": PROMPT + CHOSEN, "conversation_b": PROMPT + REJECTED, "winner": "model_a"},
     ],
     "instruction": [
         {"id": "1", "instruction": ASKED, "chosen": BETTER, "rejected": WORSE, "split": "train"},
@@ -94,7 +97,15 @@ PAIR_ROWS: dict[str, list[dict[str, Any]]] = {
     ],
     "saferlhf": [
         {"prompt": ASKED, "response_0": BETTER, "response_1": WORSE, "better_response_id": 0},
-        {"prompt": ASKED, "response_0": WORSE, "response_1": BETTER, "better_response_id": 1},
+        {
+            "prompt": ASKED,
+            "response_0": WORSE,
+            "response_1": BETTER,
+            "better_response_id": 1,
+            "safer_response_id": 0,
+            "is_response_0_safe": True,
+            "is_response_1_safe": False,
+        },
     ],
     "helpsteer3": [
         {"context": PROMPT, "response1": WORSE, "response2": BETTER, "overall_preference": 1},
@@ -107,7 +118,14 @@ POST = {"id": "t3_1", "post": "The mill was closed.", "title": "The mill", "subr
 
 OTHER_ROWS: dict[str, list[dict[str, Any]]] = {
     "stance": [{"prompt": ASKED, "support": BETTER, "oppose": WORSE}],
-    "summaries": [{"info": POST, "summaries": [{"text": "No."}, {"text": "Closed."}], "choice": 1}],
+    "summaries": [
+        {"info": POST, "summaries": [{"text": "No."}, {"text": "Closed."}], "choice": 1},
+        {
+            "info": {"id": "9", "article": "It rained."},
+            "summaries": [{"text": "Rain.", "policy": "ref"}, {"text": "Sun.", "policy": "sup1"}],
+            "choice": 0,
+        },
+    ],
     "labels": [{"prompt": ASKED, "completion": BETTER, "label": True}],
     "kto_tag": [
         {"messages": PROMPT + CHOSEN, "kto_tag": True},

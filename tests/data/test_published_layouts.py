@@ -202,8 +202,7 @@ def test_an_arena_without_a_winner(winner, reason):
 
 
 def test_an_arena_keeps_who_said_what():
-    row = first("arena") | {"model_a": "big", "model_b": "small"}
-    assert convert("arena", row).detail == {"chosen_model": "small", "rejected_model": "big"}
+    assert convert("arena", first("arena")).detail == {"chosen_model": "small", "rejected_model": "big"}
 
 
 # Alpaca

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from palate.data.conversations import after_prompt
-from palate.data.layouts.form import Layout, Row, Sides, has
+from palate.data.layouts.form import Layout, Row, Sides, has, scalars
 from palate.data.messages import (
     Unusable,
     completion_field,
@@ -64,7 +64,7 @@ _SAFERLHF_DETAIL = ("safer_response_id", "is_response_0_safe", "is_response_1_sa
 
 def _saferlhf(row: Row) -> Sides:
     better = _which(row.fields, "better_response_id")
-    detail = {name: row.fields[name] for name in _SAFERLHF_DETAIL if row.fields.get(name) is not None}
+    detail = scalars({name: row.fields.get(name) for name in _SAFERLHF_DETAIL})
     prompt = prompt_field(row.fields, "prompt")
     return _pair(row, prompt, f"response_{better}", f"response_{1 - better}", {"preferred": better, **detail})
 
@@ -93,13 +93,8 @@ def _summaries(row: Row) -> Sides:
             raise Unusable(f'"summaries" holds {describe(item)} where an object with text was expected')
         named[name] = turns_field({name: item.get("text")}, name)
     prompt, (chosen, rejected) = after_prompt(_post(row.fields), named)
-    policies = {
-        f"{side}_policy": summaries[number].get("policy")
-        for side, number in (("chosen", choice), ("rejected", 1 - choice))
-    }
-    return Sides(
-        prompt, chosen, rejected, {name: said for name, said in policies.items() if said is not None}
-    )
+    better, worse = (summaries[number].get("policy") for number in (choice, 1 - choice))
+    return Sides(prompt, chosen, rejected, scalars({"chosen_policy": better, "rejected_policy": worse}))
 
 
 def _post(fields: Mapping[str, Any]) -> Messages:

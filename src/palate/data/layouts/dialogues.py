@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from palate.data.conversations import after_prompt, common_turns
-from palate.data.layouts.form import Layout, Row, Sides, has
+from palate.data.layouts.form import Layout, Row, Sides, has, scalars
 from palate.data.messages import (
     Unusable,
     is_message_list,
@@ -90,9 +90,8 @@ def _arena(row: Row) -> Sides:
         )
         raise Unusable(f'"winner" is {said}, so neither side is better')
     better, worse = ("a", "b") if winner == "model_a" else ("b", "a")
-    models = {f"{side}_model": row.fields.get(f"model_{letter}") for side, letter in
-              (("chosen", better), ("rejected", worse))}  # fmt: skip
-    detail = {name: model for name, model in models.items() if model is not None}
+    models = (row.fields.get(f"model_{letter}") for letter in (better, worse))
+    detail = scalars(dict(zip(("chosen_model", "rejected_model"), models, strict=True)))
     return Sides(*common_turns(sides[better], sides[worse]), detail)
 
 

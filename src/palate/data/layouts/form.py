@@ -9,7 +9,7 @@ from typing import Any
 from palate.data.kinds import Kind
 from palate.records import Messages
 
-__all__ = ["Converted", "Layout", "Ordered", "Row", "Sides", "Single", "has"]
+__all__ = ["Converted", "Layout", "Ordered", "Row", "Sides", "Single", "has", "scalars"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,11 @@ class Layout:
     """What a row of this layout becomes."""
     covers: frozenset[str] = frozenset()
     """Layouts whose rows this one can read too: where they stand beside each other, it takes them all."""
+
+
+def scalars(values: Mapping[str, Any]) -> dict[str, str | int | float]:
+    """Those of the values that are text, a number or a truth value: what a record's detail can hold."""
+    return {name: value for name, value in values.items() if isinstance(value, str | int | float)}
 
 
 def has(*columns: str) -> Callable[[Mapping[str, Any]], bool]:
