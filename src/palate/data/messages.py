@@ -27,7 +27,6 @@ __all__ = [
 _ROLES = frozenset(get_args(Role))
 _LIST_IN_CELL = re.compile(r"""\s*\[\s*\{\s*(['"])(role|content|from|value)\1\s*:""")
 _TURN = re.compile(r"(?:\A\s*|\n\n)(Human|Assistant):")
-_UNSOUND = re.compile("[\x00\ud800-\udfff]")
 _SHAREGPT_ROLES: dict[str, Role] = {
     "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "model": "assistant",
     "system": "system", "tool": "tool", "observation": "tool",
@@ -158,7 +157,8 @@ def turns(text: str, column: str) -> Messages:
 
 
 def _message(item: object, column: str) -> Message:
-    if not isinstance(item, Mapping):
+    # The type first: to ask whether something is a Mapping takes longer than all the rest.
+    if type(item) is not dict and not isinstance(item, Mapping):
         raise Unusable(f'"{column}" holds {describe(item)} where a message was expected')
     if item.get("tool_calls") or item.get("function_call"):
         raise Unusable(f'"{column}" {_TOOL_CALL}')
@@ -207,8 +207,14 @@ def _text(value: object, column: str) -> str:
 
 def _sound(text: str, column: str) -> str:
     """The text, if a tokenizer can take it."""
-    if found := _UNSOUND.search(text):
-        if found[0] == "\x00":
-            raise Unusable(f'"{column}" holds a NUL character: the text is damaged, or is not text')
-        raise Unusable(f'"{column}" holds bytes that are not UTF-8, or half of a surrogate pair')
+    if "\x00" in text:
+        raise Unusable(f'"{column}" holds a NUL character: the text is damaged, or is not text')
+    # Both are many times faster than a pattern that looks at each character, and most text is ASCII.
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise Unusable(
+                f'"{column}" holds bytes that are not UTF-8, or half of a surrogate pair'
+            ) from None
     return text

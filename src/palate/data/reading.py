@@ -211,7 +211,9 @@ def _record(said: Converted, prompt: Messages, raw: RawRow, options: SourceOptio
             return Ranking(prompt, said.completions, provenance, weight, said.scores)
     if said.chosen == said.rejected:
         raise Unusable("chosen and rejected are identical", "identical_pair")
-    margin = PairRule.of(options).margin_of(said.gap)
+    margin = None
+    if options.min_gap is not None or options.score_margin:
+        margin = PairRule.of(options).margin_of(said.gap)
     if options.margin_column is not None:
         margin = margin_field(raw.fields, options.margin_column)
     return Pair(prompt, said.chosen, said.rejected, provenance, margin, weight)
