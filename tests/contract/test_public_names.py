@@ -15,9 +15,10 @@ ROOMS = {
     ],
     "palate.cli": ["main"],
     "palate.data": [
-        "LAYOUTS", "Conversion", "Kind", "PairRule", "Record", "RecordSet", "RecordStream", "Written",
-        "convert_source", "inspect_source", "read_prompts", "read_records", "records_as", "split_by_prompt",
-        "stream_records", "write_records",
+        "LAYOUTS", "Conversion", "Extracts", "Kind", "PairRule", "Record", "RecordSet", "RecordStream",
+        "Written", "convert_source", "inspect_source", "make_extracts", "read_comparisons", "read_documents",
+        "read_prompts", "read_records", "records_as", "split_by_prompt", "stream_records",
+        "write_comparisons", "write_records",
     ],
     "palate.data.audit": [
         "CHECKS", "MAX_EXAMPLES", "Audit", "AuditedRecord", "Check", "CheckName", "Finding", "Severity",

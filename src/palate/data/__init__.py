@@ -1,6 +1,9 @@
 """Any preference data in, records out: nothing dropped silently, nothing fatal about one bad row."""
 
+from palate.data.comparisons import read_comparisons, write_comparisons
 from palate.data.converting import Conversion, convert_source
+from palate.data.documents import read_documents
+from palate.data.extracts import Extracts, make_extracts
 from palate.data.inspection import inspect_source
 from palate.data.kinds import Kind, Record, records_as
 from palate.data.layouts import LAYOUTS
@@ -13,6 +16,7 @@ from palate.data.writing import Written, write_records
 __all__ = [
     "LAYOUTS",
     "Conversion",
+    "Extracts",
     "Kind",
     "PairRule",
     "Record",
@@ -21,10 +25,14 @@ __all__ = [
     "Written",
     "convert_source",
     "inspect_source",
+    "make_extracts",
+    "read_comparisons",
+    "read_documents",
     "read_prompts",
     "read_records",
     "records_as",
     "split_by_prompt",
     "stream_records",
+    "write_comparisons",
     "write_records",
 ]
