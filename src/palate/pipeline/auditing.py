@@ -94,6 +94,9 @@ def audit_before_run(
     of = _fingerprint(recipe, train, held_out)
     known = folder.read(AUDIT_FILE) if folder.has(AUDIT_FILE) else {}
     if known.get("of") == of:
+        if known["allowed"] != list(options.allow):
+            known["allowed"] = list(options.allow)
+            folder.write(AUDIT_FILE, known)
         _refuse_broken(known["findings"], options.allow, train.source)
         return known
     found = _audited(train, held_out, recipe, base, watcher)

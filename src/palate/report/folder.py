@@ -21,6 +21,8 @@ from palate.report.metrics import Metrics, read_metrics
 
 __all__ = [
     "AnswerFigures",
+    "AuditFinding",
+    "AuditSummary",
     "Comparison",
     "DataSplit",
     "DataSummary",
@@ -166,6 +168,24 @@ class RunSummary(_Piece):
     preferred_share_after: Number = None
 
 
+class AuditFinding(_Piece):
+    """One thing the audit before the run found."""
+
+    check: str
+    severity: str
+    count: int
+    meaning: str
+    remedy: str = ""
+
+
+class AuditSummary(_Piece):
+    """The audit before the run, as far as the report tells of it."""
+
+    findings: tuple[AuditFinding, ...] = ()
+    not_checked: Mapping[str, str] = {}
+    allowed: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """A run folder, read. `recipe` is the recipe's text as it stands in the folder."""
@@ -178,6 +198,7 @@ class Run:
     data: DataSummary | None
     summary: RunSummary | None
     comparison: Comparison | None
+    audit: AuditSummary | None = None
 
     @property
     def objective(self) -> str | None:
@@ -207,6 +228,7 @@ def read_run(folder: Path) -> Run:
         data=_read_model(folder / "data.json", DataSummary),
         summary=_read_model(folder / "summary.json", RunSummary),
         comparison=_read_model(folder / "evaluation" / "comparison.json", Comparison),
+        audit=_read_model(folder / "audit.json", AuditSummary),
     )
     if run.recipe is None and run.metrics is None and run.summary is None and run.comparison is None:
         raise ArtifactError(

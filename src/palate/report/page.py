@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 from importlib.resources import files
 from pathlib import Path
@@ -17,8 +15,8 @@ from palate.report.claim import claim_of
 from palate.report.curves import Curve, curves
 from palate.report.folder import Run, read_run
 from palate.report.plots import draw, smoothing_window
+from palate.report.rendering import page_environment, page_policy
 from palate.report.svg import StyleSheet
-from palate.report.wording import flat, number, percent, visible
 
 __all__ = ["build_report", "render_page"]
 
@@ -46,22 +44,12 @@ def build_report(run_folder: Path) -> Path:
 
 def render_page(run: Run) -> str:
     """The page of a run. Everything that the run says is escaped; only our own drawings and style are not."""
-    from jinja2 import Environment, StrictUndefined
-
     rooms = files("palate.report")
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_printable,
-    )
-    environment.filters.update(number=number, percent=percent, flat=flat, shown=sections.shown)
-    template = environment.from_string((rooms / "report.html").read_text(encoding="utf-8"))
+    template = page_environment().from_string((rooms / "report.html").read_text(encoding="utf-8"))
     styles = StyleSheet()
     content = _content(run, styles)
     css = f"{(rooms / 'report.css').read_text(encoding='utf-8')}{styles.css}\n"
-    return template.render(css=Markup(css), policy=_policy(css), **content)
+    return template.render(css=Markup(css), policy=page_policy(css), **content)
 
 
 def _content(run: Run, styles: StyleSheet) -> dict[str, Any]:
@@ -92,17 +80,6 @@ def _curves(run: Run) -> list[Curve]:
         return []
     best_step = run.summary.best_step if run.summary is not None else None
     return curves(run.metrics, best_step=best_step, objective=run.objective)
-
-
-def _printable(value: Any) -> Any:
-    # Markup is ours; any other text may be a model's, and comes out with control characters shown as signs.
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _policy(css: str) -> str:
-    """Nothing may load, run or be sent; of styles, exactly the one sheet in the page."""
-    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
 def _write_whole(target: Path, text: str) -> None:
