@@ -133,7 +133,7 @@ def prepare(settings: Settings, folder: Path, *, grouped: bool) -> dict[str, Any
     from palate.data import read_records, records_as
     from palate.engine import Renderer, load_policy
     from palate.train.batches import plan_batches
-    from palate.train.examples import encode_records
+    from palate.train.example_set import encode_records
 
     workload = Workload(folder)
     if not settings.data:
@@ -144,6 +144,7 @@ def prepare(settings: Settings, folder: Path, *, grouped: bool) -> dict[str, Any
     tokenizer = build_tokenizer(message.content for pair in pairs for message in (*pair.prompt, *pair.chosen))
     _save_model(settings, tokenizer, workload.model)
     examples = encode_records(pairs, Renderer(tokenizer), recipe.data).examples
+    by_id = {pair.id: pair for pair in pairs}
     num_steps = min(settings.num_steps, len(examples) // BATCH_SIZE)
     if num_steps <= settings.num_warmup_steps:
         raise SystemExit(
@@ -156,7 +157,7 @@ def prepare(settings: Settings, folder: Path, *, grouped: bool) -> dict[str, Any
         plan = plan_batches(examples, options, settings.seed)
         order = [example for step in range(num_steps) for example in plan.batch(step)]
         workload.rows(by_prompt).write_text(
-            json.dumps([_row(example) for example in order]), encoding="utf-8"
+            json.dumps([_row(example, by_id[example.id]) for example in order]), encoding="utf-8"
         )
     _save_initial_adapter(load_policy(recipe.model, seed=settings.seed).model, folder / "adapter.safetensors")
     lengths = sorted(len(side) for example in examples for side in example.branches)
@@ -250,12 +251,12 @@ def invented_titles(seed: int, num_ideas: int = 100) -> Iterator[dict[str, str]]
                 yield {"prompt": prompt, "chosen": titles[better], "rejected": titles[worse]}
 
 
-def _row(example: Any) -> dict[str, Any]:
+def _row(example: Any, pair: Any) -> dict[str, Any]:
     sides = {}
     for name, branch in zip(("chosen", "rejected"), example.branches, strict=True):
         sides[f"{name}_ids"], sides[f"{name}_scored"] = branch.token_ids.tolist(), branch.scored.tolist()
     messages = {
-        name: [message.as_dict() for message in getattr(example.record, name)]
+        name: [message.as_dict() for message in getattr(pair, name)]
         for name in ("prompt", "chosen", "rejected")
     }
     return {**messages, **sides}

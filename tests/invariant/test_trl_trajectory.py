@@ -156,7 +156,8 @@ def planned_pairs(recipe: Recipe) -> list[Pair]:
     pairs = records_as(found.records, "pairs", where=found.source)
     examples = encode_records(pairs, renderer, recipe.data).examples
     plan = plan_batches(examples, recipe.train, recipe.seed)
-    return [example.record for step in range(plan.num_steps) for example in plan.batch(step)]
+    by_id = {pair.id: pair for pair in pairs}
+    return [by_id[example.id] for step in range(plan.num_steps) for example in plan.batch(step)]
 
 
 def start_from(model: torch.nn.Module, recipe: Recipe) -> None:

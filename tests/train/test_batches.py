@@ -28,7 +28,7 @@ def branch(prompt: list[int], completion: list[int]) -> Branch:
 def example(prompt: int, number: int) -> Example:
     made = Pair((Message("user", str(prompt)),), (), (), Provenance("made up", number))
     begin = [1, 10 + prompt]
-    return Example(made, (branch(begin, [3, 50 + number]), branch(begin, [4, 50 + number])))
+    return Example.of(made, (branch(begin, [3, 50 + number]), branch(begin, [4, 50 + number])))
 
 
 EXAMPLES = [example(prompt, 10 * prompt + n) for prompt in range(7) for n in range(3)]  # 21 of 7 prompts

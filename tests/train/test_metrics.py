@@ -24,7 +24,7 @@ def branch(num_scored: int) -> Branch:
 
 def examples(*lengths: tuple[int, ...]) -> list[Example]:
     pair = Pair(PROMPT, SAID, SAID, Provenance("here"))
-    return [Example(pair, tuple(branch(n) for n in sides)) for sides in lengths]
+    return [Example.of(pair, tuple(branch(n) for n in sides)) for sides in lengths]
 
 
 def computation(
@@ -148,7 +148,7 @@ def test_what_was_not_computed_is_none() -> None:
 def test_labels_are_told_apart_by_their_rewards() -> None:
     """Rewards 3 and 0 of desirable ones, 1 and 0 of undesirable: of 4 pairs 2 right, 1 wrong, 1 tied."""
     labels = [True, False, True, False]
-    shown = [Example(Labelled(PROMPT, SAID, label, Provenance("here")), (branch(1),)) for label in labels]
+    shown = [Example.of(Labelled(PROMPT, SAID, label, Provenance("here")), (branch(1),)) for label in labels]
     up_BK = torch.tensor(labels)[:, None]
     scored = computation([[3.0], [1.0], [0.0], [0.0]], [(1,)] * 4, None, beta=1.0, tokens=(4, 4))
     scored = Computation(

@@ -8,7 +8,7 @@ from typing import TypeVar
 from palate.data.kinds import Record
 from palate.records import content_id
 
-__all__ = ["split_by_prompt"]
+__all__ = ["num_prompts_held_out", "prompt_rank", "split_by_prompt"]
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
@@ -26,12 +26,8 @@ def split_by_prompt(
     Raises:
         ValueError: the fraction is not within [0, 1).
     """
-    if not 0 <= fraction < 1:
-        raise ValueError(f"fraction = {fraction}: a share within [0, 1) was expected")
-    rank = {record.prompt_id: _rank(record) for record in records}
-    num_held_out = 0
-    if fraction > 0 and len(rank) > 1:
-        num_held_out = min(max(1, round(fraction * len(rank))), len(rank) - 1)
+    rank = {record.prompt_id: prompt_rank(record) for record in records}
+    num_held_out = num_prompts_held_out(len(rank), fraction)
     held_out = set(sorted(rank, key=lambda prompt_id: (rank[prompt_id], prompt_id))[:num_held_out])
     sides: tuple[list[AnyRecord], list[AnyRecord]] = ([], [])
     for record in records:
@@ -39,6 +35,20 @@ def split_by_prompt(
     return tuple(sides[0]), tuple(sides[1])
 
 
-def _rank(record: Record) -> str:
+def num_prompts_held_out(num_prompts: int, fraction: float) -> int:
+    """How many of so many prompts are held out.
+
+    Raises:
+        ValueError: the fraction is not within [0, 1).
+    """
+    if not 0 <= fraction < 1:
+        raise ValueError(f"fraction = {fraction}: a share within [0, 1) was expected")
+    if fraction == 0 or num_prompts < 2:
+        return 0
+    return min(max(1, round(fraction * num_prompts)), num_prompts - 1)
+
+
+def prompt_rank(record: Record) -> str:
+    """The hash that decides: the prompts of smallest rank, and among equals of smallest id, are held out."""
     said = [message for message in record.prompt if message.role != "system"]
     return content_id("held out", said)

@@ -1,7 +1,8 @@
 """Training: from pairs to an aligned model, in a run folder that tells the whole story."""
 
 from palate.train.environment import file_hash
-from palate.train.examples import Example, ExampleSet, encode_records
+from palate.train.example import Example
+from palate.train.example_set import ExampleSet, encode_records
 from palate.train.interrupts import Interrupted
 from palate.train.processes import Processes, join_processes
 from palate.train.run_folder import RunFolder

@@ -2,74 +2,81 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
-from palate.data import RecordSet
 from palate.engine import LayoutProof, Policy
 from palate.engine.reference import weights_hash
 from palate.recipe import Recipe
-from palate.records import SetAside
+from palate.train.encoding import Records
 from palate.train.environment import environment, file_hash
-from palate.train.examples import ExampleSet
+from palate.train.example_set import Asides, ExampleSet
 from palate.train.loop import Trainer
 from palate.train.memory import peak_memory_bytes
 from palate.train.run_folder import RunFolder
 
-__all__ = ["summarise", "write_data_account", "write_origins"]
+__all__ = ["num_rows_set_aside", "summarise", "write_data_account", "write_origins"]
 
 
 def write_data_account(
     folder: RunFolder,
-    train_records: RecordSet,
-    eval_records: RecordSet | None,
+    recipe: Recipe,
+    train_records: Records,
+    eval_records: Records | None,
     train_set: ExampleSet,
     eval_set: ExampleSet,
 ) -> None:
     """data.json: rows in = rows kept + rows set aside, and why. And the held-out prompts."""
+    source = recipe.data.train.source
     held_out = None
     if eval_records is not None:
-        held_out = _account(eval_records, eval_set, eval_records.set_aside)
+        eval_source = recipe.data.eval.source if recipe.data.eval is not None else eval_records.source
+        held_out = _account(eval_source, eval_records.layout, eval_set, _unread(eval_set))
     elif eval_set.examples:
         held_out = {
-            "source": f"held out of {train_records.source} by prompt",
+            "source": f"held out of {source} by prompt",
             "layout": train_records.layout,
-            "num_prompts": len({example.prompt_id for example in eval_set.examples}),
+            "num_prompts": eval_set.examples.num_prompts,
             "num_pairs": len(eval_set),
             "num_too_long": eval_set.num_too_long,
             "num_boundary_merges": eval_set.num_boundary_merges,
         }
     # Rows held out of the training file that could not be used are rows of that file.
-    also = () if eval_records is not None else eval_set.set_aside
-    account = _account(train_records, train_set, (*train_records.set_aside, *also))
+    also = _unread(train_set)
+    if eval_records is None:
+        also += eval_set.set_aside
+    account = _account(source, train_records.layout, train_set, also)
     folder.write("data.json", {"train": account, "eval": held_out})
     # What the models are compared on: kept here, for the data may have changed or moved by then.
-    prompts = dict.fromkeys(example.record.prompt for example in eval_set.examples)
-    as_dicts = [[message.as_dict() for message in prompt] for prompt in prompts]
+    as_dicts = [[message.as_dict() for message in prompt] for prompt in eval_set.examples.prompts()]
     folder.write("evaluation/prompts.json", {"prompts": as_dicts})
 
 
-def _account(records: RecordSet, encoded: ExampleSet, set_aside: Sequence[SetAside]) -> dict[str, Any]:
-    every = (*set_aside, *encoded.set_aside)
-    reasons = Counter(aside.reason for aside in every)
-    # One row may have become several examples: a ranking of five is ten pairs.
-    rows_aside = {(aside.source, aside.line, aside.excerpt if aside.line is None else "") for aside in every}
+def num_rows_set_aside(train_set: ExampleSet, eval_set: ExampleSet) -> int:
+    """How much of what was read is not learned from or evaluated on: rows, and records that rows became."""
+    tables = {id(found.table): found.table for found in (train_set, eval_set)}
+    unread = sum(len(table.asides) for table in tables.values())
+    return unread + len(train_set.set_aside) + len(eval_set.set_aside)
+
+
+def _unread(encoded: ExampleSet) -> Asides:
+    """The rows that did not become records."""
+    return Asides.of(encoded.table.asides, encoded.table)
+
+
+def _account(source: str, layout: str, encoded: ExampleSet, set_aside: Asides) -> dict[str, Any]:
+    every = set_aside + encoded.set_aside
+    num_rows = encoded.table.num_rows
     return {
-        "source": records.source,
-        "layout": records.layout,
-        "num_rows": records.num_rows,
-        "num_kept": records.num_rows - len(rows_aside),
-        "num_set_aside": len(rows_aside),
+        "source": source,
+        "layout": layout,
+        "num_rows": num_rows,
+        "num_kept": num_rows - every.num_rows,
+        "num_set_aside": every.num_rows,
         "set_aside": [
-            {
-                "reason": reason,
-                "count": count,
-                "examples": [aside.place for aside in every if aside.reason == reason][:5],
-            }
-            for reason, count in reasons.most_common()
+            {"reason": reason, "count": count, "examples": places}
+            for reason, count, places in every.by_reason()
         ],
-        "num_prompts": len({example.prompt_id for example in encoded.examples}),
+        "num_prompts": encoded.examples.num_prompts,
         "num_pairs": len(encoded),
         "num_too_long": encoded.num_too_long,
         "num_truncated": encoded.num_truncated,
@@ -81,15 +88,13 @@ def write_origins(
     recipe: Recipe,
     policy: Policy,
     folder: RunFolder,
-    train_records: RecordSet,
-    eval_records: RecordSet | None,
 ) -> None:
     """environment.json and lineage.json: on what, and out of what, the run was made."""
     folder.write("environment.json", environment(policy.device))
     data = {
-        name: {"source": records.source, "sha256": file_hash(records.source)}
-        for name, records in (("train", train_records), ("eval", eval_records))
-        if records is not None
+        name: {"source": of.source, "sha256": file_hash(of.source)}
+        for name, of in (("train", recipe.data.train), ("eval", recipe.data.eval))
+        if of is not None
     }
     base = {
         "name": recipe.model.base,
@@ -109,16 +114,12 @@ def write_origins(
 def summarise(
     trainer: Trainer,
     proof: LayoutProof,
-    train_records: RecordSet,
-    eval_records: RecordSet | None,
     train_set: ExampleSet,
     eval_set: ExampleSet,
 ) -> dict[str, Any]:
     """The figures a script wants."""
     progress = trainer.progress
     best = progress.best_figures
-    set_aside = len(train_records.set_aside) + len(train_set.set_aside) + len(eval_set.set_aside)
-    set_aside += len(eval_records.set_aside) if eval_records is not None else 0
     reference = trainer.source.reference
     return {
         "status": "done",
@@ -128,7 +129,7 @@ def summarise(
         "num_pairs_train": len(train_set),
         "num_pairs_seen": min(progress.num_examples, len(trainer.plan.pool)),
         "num_pairs_eval": len(eval_set),
-        "num_rows_set_aside": set_aside,
+        "num_rows_set_aside": num_rows_set_aside(train_set, eval_set),
         "num_steps": progress.step,
         "stopped_early": progress.stopped_early,
         "num_processes": trainer.processes.size,

@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from palate.engine import Branch
 from palate.engine.tree import count_nodes
 from palate.recipe import TrainOptions
-from palate.train.examples import Example
+from palate.train.examples import Example, Examples
 
 __all__ = ["BatchPlan", "RowCost", "cut_into_rows", "plan_batches", "share_of"]
 
@@ -30,13 +30,14 @@ class BatchPlan:
     the pool. num_examples: all that there are, visited or not.
     """
 
-    pool: Sequence[Example]
+    pool: Examples
     batch_size: int
     num_steps: int
     steps_per_epoch: int
     num_examples: int
     group_by_prompt: bool
     seed: int
+    _orders: dict[int, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     def batch(self, step: int) -> list[Example]:
         """The examples of optimizer step `step`, counted from 0. The same at every call."""
@@ -52,26 +53,34 @@ class BatchPlan:
     @property
     def fingerprint(self) -> str:
         """Equal for plans that visit the same examples in the same order."""
-        content = "\n".join(example.fingerprint for example in self.pool)
         numbers = (self.batch_size, self.num_steps, self.steps_per_epoch, self.group_by_prompt, self.seed)
-        return hashlib.sha256(f"{numbers}\n{content}".encode()).hexdigest()
+        total = hashlib.sha256(str(numbers).encode())
+        for fingerprint in self.pool.fingerprints():
+            total.update(f"\n{fingerprint}".encode())
+        return total.hexdigest()
 
     def _order(self, epoch: int) -> np.ndarray:
+        if epoch not in self._orders:
+            self._orders.clear()
+            self._orders[epoch] = self._drawn(epoch)
+        return self._orders[epoch]
+
+    def _drawn(self, epoch: int) -> np.ndarray:
         rng = np.random.default_rng((self.seed, epoch))
         shuffled = rng.permutation(len(self.pool))
         if not self.group_by_prompt:
             return shuffled
         # Prompts in the order in which they come up first; their pairs follow one another.
-        rank: dict[str, int] = {}
-        for i in shuffled:
-            rank.setdefault(self.pool[i].prompt_id, len(rank))
-        ranks = np.array([rank[self.pool[i].prompt_id] for i in shuffled])
-        return shuffled[np.argsort(ranks, kind="stable")]
+        _, first, prompt = np.unique(
+            self.pool.column("prompt")[shuffled], return_index=True, return_inverse=True
+        )
+        return shuffled[np.argsort(first[prompt], kind="stable")]
 
 
 def plan_batches(examples: Sequence[Example], options: TrainOptions, seed: int) -> BatchPlan:
     """Lay out all steps of a run; the last batch of an epoch may be smaller."""
-    pool = sorted(examples, key=lambda example: example.key)
+    every = Examples.of(examples)
+    pool = every.take(every.by_key())
     steps_per_epoch = math.ceil(len(pool) / options.batch_size)
     num_steps = max(1, round(options.epochs * steps_per_epoch))
     if options.max_steps is not None:
@@ -90,13 +99,13 @@ def plan_batches(examples: Sequence[Example], options: TrainOptions, seed: int) 
     )
 
 
-def _visited(pool: list[Example], num_examples: int, group_by_prompt: bool) -> list[Example]:
+def _visited(pool: Examples, num_examples: int, group_by_prompt: bool) -> Examples:
     """The part of the pool that a run too short for all of it learns from.
 
     The pool is in the order of its content's hash, which is as good as random and the same for every seed.
     """
     if group_by_prompt:  # whole prompts, or there would be little left to group
-        pool = sorted(pool, key=lambda example: example.prompt_id)
+        pool = pool.take(np.argsort(pool.column("prompt"), kind="stable"))
     return pool[:num_examples]
 
 

@@ -1,177 +1,167 @@
-"""Records as tokens, and an account of those that could not become any."""
+"""The examples of a table: made when asked for, and looked through as columns."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
 
 import numpy as np
+import numpy.typing as npt
 
-from palate.data import Record
-from palate.engine import Branch, Rendered, Renderer, UnusableRow
-from palate.errors import DataError
-from palate.recipe import DataOptions
-from palate.records import Labelled, Messages, Pair, Ranking, SetAside
+from palate.engine import Branch
+from palate.records import Messages
+from palate.train.example import Example
+from palate.train.token_table import TableWriter, TokenTable, table_in_memory
 
-__all__ = ["Example", "ExampleSet", "encode_records", "with_mismatched"]
+__all__ = ["Branches", "Example", "Examples", "Mismatched"]
+
+IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Example:
-    """One record as branches of one prompt: a pair's two, chosen first; a ranking's, best first; or one.
+class Mismatched:
+    """The mismatched branch of each entry of a table: its number in `table`, -1 where it has none."""
 
-    `mismatched` is the prompt with a completion that belongs to another, for objectives that estimate a KL.
+    table: TokenTable
+    numbers: IntArray
+
+    def of(self, place: int) -> Branch | None:
+        """The branch of the entry at a place."""
+        number = int(self.numbers[place])
+        return self.table.branch(number) if number >= 0 else None
+
+
+class Examples(Sequence[Example]):
+    """Some entries of a table, in some order. An `Example` is made on access and not kept.
+
+    places: where each stands among the table's entries.
     """
 
-    record: Record
-    branches: tuple[Branch, ...]
-    mismatched: Branch | None = None
+    def __init__(self, table: TokenTable, places: IntArray, mismatched: Mismatched | None = None) -> None:
+        self.table = table
+        self.places = places
+        self.mismatched = mismatched
 
-    @property
-    def prompt_id(self) -> str:
-        """Equal for examples of one prompt."""
-        return self.record.prompt_id
-
-    @property
-    def key(self) -> str:
-        """Names the content, so that an order made from it does not depend on the file's order."""
-        content = b"\1".join(branch.key for branch in self.branches)
-        if isinstance(self.record, Labelled):
-            content += b"\2" + bytes([self.record.desirable])
-        return hashlib.sha256(content).hexdigest()
-
-    @property
-    def fingerprint(self) -> str:
-        """Names all of it that training reads, the margin and the weight too."""
-        return f"{self.key} {getattr(self.record, 'margin', None)} {self.record.weight}"
-
-    @property
-    def num_target_tokens(self) -> int:
-        """The scored tokens of the preferred completion."""
-        return self.branches[0].num_scored
-
-
-@dataclass(slots=True)
-class ExampleSet:
-    """The examples of a set of records, and what became of the others."""
-
-    examples: list[Example] = field(default_factory=list)
-    set_aside: list[SetAside] = field(default_factory=list)
-    num_too_long: int = 0
-    num_truncated: int = 0
-    num_boundary_merges: int = 0
+    @classmethod
+    def of(cls, examples: Sequence[Example]) -> Examples:
+        """These examples as a table in memory; one that is a table already stays as it is."""
+        if isinstance(examples, Examples):
+            return examples
+        tokens, texts = io.BytesIO(), io.BytesIO()
+        writer = TableWriter(tokens, texts)
+        numbers = [writer.add_example(example) for example in examples]
+        table = table_in_memory(writer, tokens, texts)
+        mismatched = Mismatched(table, np.array([-1 if n is None else n for n in numbers], np.int64))
+        return cls(table, np.arange(len(numbers)), mismatched)
 
     def __len__(self) -> int:
-        return len(self.examples)
+        return len(self.places)
 
-    def set_aside_prompts(self, prompt_ids: Collection[str], reason: str) -> None:
-        """Set aside the examples of these prompts."""
-        self.set_aside += [_aside(e.record, reason) for e in self.examples if e.prompt_id in prompt_ids]
-        self.examples = [e for e in self.examples if e.prompt_id not in prompt_ids]
+    @overload
+    def __getitem__(self, which: int) -> Example: ...
+    @overload
+    def __getitem__(self, which: slice) -> Examples: ...
+    def __getitem__(self, which: int | slice) -> Example | Examples:
+        if isinstance(which, slice):
+            return self.take(np.arange(len(self))[which])
+        place = int(self.places[which])
+        return self.table.example(place, self.mismatched.of(place) if self.mismatched is not None else None)
+
+    def __iter__(self) -> Iterator[Example]:
+        return (self[i] for i in range(len(self)))
+
+    def take(self, which: IntArray) -> Examples:
+        """Those at these positions, in this order."""
+        return Examples(self.table, self.places[which], self.mismatched)
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """[N] what the table's entries say under this name."""
+        found: npt.NDArray[Any] = self.table.entries[name][self.places]
+        return found
+
+    def by_key(self) -> IntArray:
+        """[N] positions in the order of the keys; of equal ones the first comes first."""
+        keys = np.ascontiguousarray(self.column("key")).view(">u8").reshape(len(self), 4)
+        # The last key of a lexsort counts first.
+        return np.lexsort((keys[:, 3], keys[:, 2], keys[:, 1], keys[:, 0]))
+
+    @property
+    def num_prompts(self) -> int:
+        """How many different prompts they have."""
+        return len(np.unique(self.column("prompt")))
+
+    def fingerprints(self) -> Iterator[str]:
+        """Each names all of an example that training reads, the margin and the weight too."""
+        columns = (self.column(name) for name in ("key", "margin", "weight"))
+        for key, margin, weight in zip(*columns, strict=True):
+            stated = None if np.isnan(margin) else float(margin)
+            yield f"{key.tobytes().hex()} {stated} {float(weight)}"
+
+    def prompts(self) -> Iterator[Messages]:
+        """The different prompts as they were read, in the order in which they come up first."""
+        _, first = np.unique(self.column("prompt"), return_index=True)
+        return (self.table.prompt(int(place)) for place in self.places[np.sort(first)])
+
+    def branches(self) -> Branches:
+        """All branches, example after example, a mismatched one behind those of its example."""
+        counts = self.column("num_branches").astype(np.int64)
+        crossed = np.full(len(self), -1) if self.mismatched is None else self.mismatched.numbers[self.places]
+        extra = crossed >= 0
+        stops = np.cumsum(counts + extra)
+        owner = np.repeat(np.arange(len(self)), counts + extra)
+        side = np.arange(len(owner)) - (stops - counts - extra)[owner]
+        is_crossed = side == counts[owner]
+        numbers = np.where(is_crossed, crossed[owner], self.column("first_branch")[owner] + side)
+        tables = [self.table] if self.mismatched is None else [self.table, self.mismatched.table]
+        return Branches(tables, is_crossed.astype(np.int64), numbers)
 
 
-def encode_records(records: Iterable[Record], renderer: Renderer, options: DataOptions) -> ExampleSet:
-    """Write records out as tokens, within `options.max_length`.
+class Branches(Sequence[Branch]):
+    """Branches of one or more tables, made on access.
 
-    Raises:
-        DataError: a record is too long and `options.too_long` is `error`.
+    which: of each, the table it is in. numbers: its number there.
     """
-    result = ExampleSet()
-    for record in records:
-        try:
-            sides = [renderer.render(record.prompt, completion) for completion in completions_of(record)]
-        except UnusableRow as reason:
-            result.set_aside.append(_aside(record, str(reason)))
-            continue
-        fitted = _fit(sides, options.max_length, options.too_long, renderer)
-        if fitted is None:
-            if options.too_long == "error":
-                longest = max(len(side.branch) for side in sides)
-                raise DataError(
-                    f"{longest} tokens, data.max_length is {options.max_length}",
-                    where=_aside(record, "").place,
-                    next="raise data.max_length, or set data.too_long to drop or truncate_prompt",
-                )
-            result.num_too_long += 1
-            result.set_aside.append(_aside(record, f"too long: more than {options.max_length} tokens"))
-            continue
-        if len({branch.key for branch in fitted}) < len(fitted):
-            result.set_aside.append(_aside(record, _SAME_TOKENS[type(record)]))
-            continue
-        result.num_truncated += fitted[0] is not sides[0].branch
-        result.num_boundary_merges += sum(side.boundary_merged for side in sides)
-        result.examples.append(Example(record, fitted))
-    return result
 
+    def __init__(self, tables: Sequence[TokenTable], which: IntArray, numbers: IntArray) -> None:
+        self._tables = tables
+        self._which = which
+        self._numbers = numbers
 
-_SAME_TOKENS = {
-    Pair: "chosen and rejected are identical once written out as tokens",
-    Ranking: "two of its completions are identical once written out as tokens",
-}
+    def __len__(self) -> int:
+        return len(self._numbers)
 
+    @overload
+    def __getitem__(self, which: int) -> Branch: ...
+    @overload
+    def __getitem__(self, which: slice) -> Branches: ...
+    def __getitem__(self, which: int | slice) -> Branch | Branches:
+        if isinstance(which, slice):
+            return self.take(np.arange(len(self))[which])
+        return self._tables[self._which[which]].branch(int(self._numbers[which]))
 
-def completions_of(record: Record) -> tuple[Messages, ...]:
-    """Its completions, the preferred first."""
-    if isinstance(record, Pair):
-        return record.chosen, record.rejected
-    return record.completions if isinstance(record, Ranking) else (record.completion,)
+    def take(self, which: IntArray) -> Branches:
+        """Those at these positions, in this order."""
+        return Branches(self._tables, self._which[which], self._numbers[which])
 
-
-def with_mismatched(
-    examples: Sequence[Example], renderer: Renderer, options: DataOptions, where: str
-) -> list[Example]:
-    """Every example with its prompt answered by a completion that belongs to another prompt.
-
-    Whose it is depends on the content alone, so it is the same in every epoch and for every seed, and the
-    reference cache has it. An example for which none fits is left without and not part of the estimate.
-
-    Raises:
-        DataError: there is only one prompt.
-    """
-    ordered = sorted(examples, key=lambda example: example.key)
-    if len({example.prompt_id for example in ordered}) < 2:
-        raise DataError(
-            "a KL estimate needs completions of at least two prompts, and there is one",
-            where=where,
-            next="add prompts, or take an objective without such an estimate: palate objectives",
+    def __add__(self, others: Branches) -> Branches:
+        return Branches(
+            [*self._tables, *others._tables],
+            np.concatenate([self._which, others._which + len(self._tables)]),
+            np.concatenate([self._numbers, others._numbers]),
         )
-    mismatched = {}
-    for i, example in enumerate(ordered):
-        others = (ordered[(i + j) % len(ordered)] for j in range(1, len(ordered)))
-        other = next(other for other in others if other.prompt_id != example.prompt_id)
-        mismatched[id(example)] = _cross(example, other, renderer, options)
-    return [replace(example, mismatched=mismatched[id(example)]) for example in examples]
 
+    def distinct(self) -> Branches:
+        """Each content once, where it comes first."""
+        _, first = np.unique(self._digests(), return_index=True)
+        return self.take(np.sort(first))
 
-def _cross(example: Example, other: Example, renderer: Renderer, options: DataOptions) -> Branch | None:
-    try:
-        side = renderer.render(example.record.prompt, completions_of(other.record)[0])
-    except UnusableRow:
-        return None
-    fitted = _fit([side], options.max_length, options.too_long, renderer)
-    return fitted[0] if fitted is not None else None
-
-
-def _fit(
-    sides: list[Rendered], max_length: int, too_long: str, renderer: Renderer
-) -> tuple[Branch, ...] | None:
-    """All sides within the limit, or None. The same prompt tokens go from each, so they still share it."""
-    excess = max(len(side.branch) for side in sides) - max_length
-    if excess <= 0:
-        return tuple(side.branch for side in sides)
-    num_prompt = min(side.num_prompt for side in sides)
-    # A beginning-of-sequence token stays: models are lost without theirs.
-    keep = 1 if int(sides[0].branch.token_ids[0]) == renderer.tokenizer.bos_token_id else 0
-    if too_long != "truncate_prompt" or num_prompt - excess < keep + 1:
-        return None
-    return tuple(_without(side.branch, keep, keep + excess) for side in sides)
-
-
-def _without(branch: Branch, start: int, stop: int) -> Branch:
-    gone = slice(start, stop)
-    return Branch(np.delete(branch.token_ids, gone), np.delete(branch.scored, gone))
-
-
-def _aside(record: Record, reason: str) -> SetAside:
-    return SetAside(record.provenance.source, record.provenance.line, reason)
+    def _digests(self) -> npt.NDArray[Any]:
+        """[N] a name of each branch's content, as 32 hexadecimal digits."""
+        found = np.empty(len(self), "V16")
+        for number, table in enumerate(self._tables):
+            mine = self._which == number
+            found[mine] = table.branches["digest"][self._numbers[mine]]
+        # Bytes as such have no order in numpy; written as text they have.
+        return np.frombuffer(found.tobytes().hex().encode(), "S32")

@@ -17,7 +17,6 @@ from palate.engine import Branch, BranchLogps, Layout, Policy, branch_logps, bra
 from palate.engine.reference import MovingReference, Reference
 from palate.objectives import LabelLogps, PairLogps, PairScores, RankingLogps
 from palate.recipe import ObjectiveOptions
-from palate.records import Labelled
 from palate.train.examples import Example
 
 __all__ = ["BatchContext", "Computation", "Inputs", "Source", "row_branches"]
@@ -232,25 +231,21 @@ def _scored(
 
 
 def _target_margin(options: ObjectiveOptions, examples: Sequence[Example], like: Tensor) -> Tensor | None:
-    margins = [getattr(example.record, "margin", None) for example in examples]
+    margins = [example.margin for example in examples]
     if not options.takes_margin or all(margin is None for margin in margins):
         return None
     return torch.tensor([margin or 0.0 for margin in margins], dtype=like.dtype, device=like.device)
 
 
 def _desirable(examples: Sequence[Example], device: torch.device) -> Tensor:
-    return torch.tensor([_is_desirable(example) for example in examples], device=device)
-
-
-def _is_desirable(example: Example) -> bool:
-    return not isinstance(example.record, Labelled) or example.record.desirable
+    return torch.tensor([example.desirable is not False for example in examples], device=device)
 
 
 def _sides(examples: Sequence[Example], present_BK: Tensor) -> tuple[Tensor, Tensor]:
     """[B, K] bool each: the completions the data prefers to others, and those it likes least."""
     first_BK = torch.zeros_like(present_BK)
     first_BK[:, 0] = True
-    if isinstance(examples[0].record, Labelled):
+    if examples[0].desirable is not None:
         up_BK = _desirable(examples, present_BK.device)[:, None]
         return first_BK & up_BK, first_BK & ~up_BK
     last_B = present_BK.sum(1) - 1

@@ -280,7 +280,7 @@ def _give_up_step_if_asked(trainer: Trainer) -> None:
 
 
 def _weights(row: Sequence[Example], like: Tensor) -> Tensor:
-    return torch.tensor([example.record.weight for example in row], dtype=like.dtype, device=like.device)
+    return torch.tensor([example.weight for example in row], dtype=like.dtype, device=like.device)
 
 
 def _margins(row: Sequence[Example], rewards_BK: Tensor) -> list[dict[str, Any]]:
@@ -290,7 +290,7 @@ def _margins(row: Sequence[Example], rewards_BK: Tensor) -> list[dict[str, Any]]
         for better, worse in combinations(range(len(example.branches)), 2):
             places = "" if len(example.branches) == 2 else f":{better}:{worse}"
             margin = rewards[better] - rewards[worse]
-            pair = {"pair": example.record.id + places, "prompt": example.prompt_id}
+            pair = {"pair": example.id + places, "prompt": example.prompt_id}
             found.append({**pair, "reward_margin": margin})
     return found
 

@@ -7,16 +7,15 @@ built without its weights (`engine/skeleton.py`), and memory is counted on it (`
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from palate.data import RecordSet
-from palate.engine import Branch, Layout, Policy, Renderer, resolve_model_folder
+from palate.engine import Layout, Policy, Renderer, resolve_model_folder
 from palate.engine.loading import base_of_adapter
 from palate.engine.skeleton import load_skeleton
 from palate.recipe import LoraOptions, Recipe
+from palate.train.account import num_rows_set_aside
 from palate.train.batches import BatchPlan, RowCost, cut_into_rows, plan_batches
 from palate.train.checkpoint import free_bytes
 from palate.train.disk import (
@@ -27,8 +26,8 @@ from palate.train.disk import (
     weights_bytes,
     written_bytes,
 )
-from palate.train.encoding import encode_data
-from palate.train.examples import Example
+from palate.train.encoding import Records, encode_data
+from palate.train.examples import Branches, Examples
 from palate.train.footprint import Footprint, Rows, loaded_weights, plan_memory
 from palate.train.memory import available_memory_bytes, process_bytes, row_cost
 from palate.train.schedule import (
@@ -46,8 +45,8 @@ __all__ = ["plan_run"]
 
 def plan_run(
     recipe: Recipe,
-    train_records: RecordSet,
-    eval_records: RecordSet | None,
+    train_records: Records,
+    eval_records: Records | None,
     watcher: Watcher | None = None,
     base_folder: Path | None = None,
 ) -> dict[str, Any]:
@@ -72,7 +71,7 @@ def plan_run(
     policy = skeleton.policy
     before = process_bytes()
     renderer = Renderer(policy.tokenizer, recipe.data.template, policy.stop_ids())
-    train_set, eval_set = encode_data(recipe, train_records, eval_records, renderer)
+    train_set, eval_set = encode_data(recipe, train_records, eval_records, renderer, watcher)
     process += max(0, process_bytes() - before)
     weights = loaded_weights(skeleton, recipe.model.quantization)
     available = available_memory_bytes(policy.device)
@@ -93,8 +92,6 @@ def plan_run(
         following_reference=_follows(recipe),
     )
     disk = _disk(recipe, policy, plan, eval_set.examples)
-    set_aside = [*train_records.set_aside, *train_set.set_aside, *eval_set.set_aside]
-    set_aside += eval_records.set_aside if eval_records is not None else ()
     evaluations = evaluation_steps(plan, recipe.train, len(eval_set))
     fits = {"memory": memory.peak <= available, "disk": disk["total"] <= disk["free"]}
     return {
@@ -105,7 +102,7 @@ def plan_run(
         "layout": layout,
         "num_pairs_train": len(train_set),
         "num_pairs_eval": len(eval_set),
-        "num_rows_set_aside": len(set_aside),
+        "num_rows_set_aside": num_rows_set_aside(train_set, eval_set),
         "num_steps": plan.num_steps,
         "steps_per_epoch": plan.steps_per_epoch,
         "num_epochs": plan.epoch_of(plan.num_steps),
@@ -156,7 +153,7 @@ def _rows(
     recipe: Recipe,
     policy: Policy,
     plan: BatchPlan,
-    held_out: Sequence[Example],
+    held_out: Examples,
     cost: RowCost,
     layout: Layout,
     watcher: Watcher,
@@ -185,13 +182,9 @@ def _rows(
     return Rows(train, evaluate, reference, longest, plan.num_steps)
 
 
-def _distinct(plan: BatchPlan, held_out: Sequence[Example]) -> list[Branch]:
+def _distinct(plan: BatchPlan, held_out: Examples) -> Branches:
     """Every completion that the reference is asked for."""
-    found: dict[bytes, Branch] = {}
-    for example in (*plan.pool, *held_out):
-        mismatched = [example.mismatched] if example.mismatched is not None else []
-        found |= {branch.key: branch for branch in (*example.branches, *mismatched)}
-    return list(found.values())
+    return (plan.pool.branches() + held_out.branches()).distinct()
 
 
 def _tokens(rows: Rows) -> dict[str, Any]:
@@ -226,7 +219,7 @@ def _other_reference(recipe: Recipe, base_folder: Path | None) -> int:
     return found.base
 
 
-def _disk(recipe: Recipe, policy: Policy, plan: BatchPlan, held_out: Sequence[Example]) -> dict[str, int]:
+def _disk(recipe: Recipe, policy: Policy, plan: BatchPlan, held_out: Examples) -> dict[str, int]:
     """Bytes, by what they are for. `total` is what has to be free beside what the run has written already."""
     folder = Path(recipe.output)
     checkpoint = checkpoint_bytes_needed(policy, recipe.train, following_reference=_follows(recipe))

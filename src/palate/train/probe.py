@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from palate.data import RecordSet
 from palate.recipe import Recipe
+from palate.train.encoding import Records
 from palate.train.run_folder import RunFolder
 from palate.train.session import train
 from palate.watcher import Watcher
@@ -23,7 +23,7 @@ _SHARE_OF_FORWARD = 0.5
 def probe_run(
     recipe: Recipe,
     plan: dict[str, Any],
-    train_records: RecordSet,
+    train_records: Records,
     watcher: Watcher | None = None,
     base_folder: Path | None = None,
 ) -> dict[str, Any]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from palate.engine import Branch, Policy, Reference, load_trained
+from palate.engine import Policy, Reference, load_trained
 from palate.engine.logps import Layout
 from palate.engine.reference import MovingReference
 from palate.errors import ModelError
 from palate.recipe import ModelOptions, ReferenceOptions
 from palate.train.batches import BatchPlan, RowCost, cut_into_rows, share_of
-from palate.train.examples import Example
+from palate.train.examples import Examples
 from palate.train.inputs import row_branches
 from palate.train.processes import Processes
 from palate.train.run_folder import RunFolder
@@ -56,7 +55,7 @@ def build_reference(
 def fill_reference(
     reference: Reference | MovingReference,
     plan: BatchPlan,
-    eval_examples: Sequence[Example],
+    eval_examples: Examples,
     cost: RowCost,
     processes: Processes,
     watcher: Watcher,
@@ -76,13 +75,8 @@ def fill_reference(
     rows = cut_into_rows([example.branches for example in first], cost, share=share)
     batches = [row_branches([first[i] for i in row]) for row in rows]
     taken = {branch.key for part in firsts for example in part for branch in example.branches}
-    distinct = {
-        branch.key: branch
-        for example in (*plan.pool, *eval_examples)
-        for branch in _branches(example)
-        if branch.key not in taken
-    }
-    singles = [(branch,) for branch in distinct.values()]
+    every = (plan.pool.branches() + eval_examples.branches()).distinct()
+    singles = [(branch,) for branch in every if branch.key not in taken]
     rest = cut_into_rows(singles, cost, share=share)[processes.local_rank :: processes.local_size]
     batches += [[branch for i in row for branch in singles[i]] for row in rest]
     watcher.begin("reference log-probabilities", len(batches))
@@ -97,7 +91,3 @@ def fill_reference(
         watcher.note(f"the reference cache was damaged, and that part computed anew: {reference.damage}")
     reference.release_model()
     watcher.note(f"reference: {int(computed)} completions computed, {int(cached)} found in the cache")
-
-
-def _branches(example: Example) -> tuple[Branch, ...]:
-    return (*example.branches, example.mismatched) if example.mismatched is not None else example.branches

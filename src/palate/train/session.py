@@ -7,22 +7,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from palate.data import RecordSet
 from palate.engine import LayoutProof, Policy, Reference, Renderer, load_policy, prove_layout, prove_scores
 from palate.engine.reference import MovingReference, weights_hash
 from palate.engine.sharding import shard
 from palate.errors import DataError, RecipeError, TrainingError
 from palate.objectives import objective_for
 from palate.recipe import Recipe, TrainOptions
-from palate.records import Labelled, content_id
+from palate.records import content_id
 from palate.train.account import summarise, write_data_account, write_origins
 from palate.train.batches import BatchPlan, RowCost, cut_into_rows, plan_batches
 from palate.train.checkpoint import checkpoint_folder, publish
 from palate.train.disk import require_room
-from palate.train.encoding import encode_data
-from palate.train.examples import ExampleSet
+from palate.train.encoding import Records, encode_data
+from palate.train.example_set import ExampleSet
 from palate.train.inputs import Source
 from palate.train.loop import Trainer, run_steps
 from palate.train.memory import row_cost
@@ -32,6 +32,7 @@ from palate.train.random_state import seed_everything
 from palate.train.references import build_reference, fill_reference
 from palate.train.resume import find_checkpoint, save, take_up
 from palate.train.run_folder import RunFolder, recipe_fingerprint
+from palate.train.token_table import NO_LABEL
 from palate.train.trackers import Trackers, open_trackers, refuse_missing_trackers
 from palate.train.zero import refuse_impossible_zero, start_zero
 from palate.watcher import Watcher
@@ -44,8 +45,8 @@ _FIRST_FLOAT16_LOSS_SCALE = 2.0**16
 
 def train(
     recipe: Recipe,
-    train_records: RecordSet,
-    eval_records: RecordSet | None,
+    train_records: Records,
+    eval_records: Records | None,
     folder: RunFolder,
     watcher: Watcher | None = None,
     base_folder: Path | None = None,
@@ -71,15 +72,15 @@ def train(
     seed_everything(recipe.seed + processes.rank)
     policy = _load(recipe, base_folder, processes, watcher)
     renderer = Renderer(policy.tokenizer, recipe.data.template, policy.stop_ids())
-    train_set, eval_set = encode_data(recipe, train_records, eval_records, renderer)
+    train_set, eval_set = encode_data(recipe, train_records, eval_records, renderer, watcher)
     _note_one_sided_labels(train_set, watcher)
     checkpoint = None
     if processes.is_main:
         checkpoint = find_checkpoint(folder.checkpoints, watcher.note)
         if checkpoint is None:
             folder.clear()
-        write_data_account(folder, train_records, eval_records, train_set, eval_set)
-        write_origins(recipe, policy, folder, train_records, eval_records)
+        write_data_account(folder, recipe, train_records, eval_records, train_set, eval_set)
+        write_origins(recipe, policy, folder)
     plan = plan_batches(train_set.examples, recipe.train, recipe.seed)
     _refuse_what_cannot_go_well(recipe, policy, plan, eval_set, folder, processes)
     cost = row_cost(policy, recipe.train)
@@ -110,7 +111,7 @@ def train(
         trainer.zero = start_zero(policy, trainer.optimizer, recipe, processes.announce_forward)
         processes.serve_with(trainer.zero.idle)
     _train_from(trainer, processes.gather(checkpoint)[0], trackers)
-    summary = summarise(trainer, proof, train_records, eval_records, train_set, eval_set)
+    summary = summarise(trainer, proof, train_set, eval_set)
     summary["reference_seconds"] = reference_seconds
     summary["total_seconds"] = time.perf_counter() - started
     seconds = trainer.progress.seconds + reference_seconds
@@ -140,8 +141,8 @@ def _load(recipe: Recipe, base_folder: Path | None, processes: Processes, watche
 
 
 def _note_one_sided_labels(examples: ExampleSet, watcher: Watcher) -> None:
-    labels = {e.record.desirable for e in examples.examples if isinstance(e.record, Labelled)}
-    if len(labels) == 1:
+    labels = set(np.unique(examples.examples.column("desirable")).tolist())
+    if len(labels) == 1 and labels != {NO_LABEL}:
         side = "desirable" if labels.pop() else "undesirable"
         watcher.note(f"every label is {side}: there is nothing to tell apart, and no accuracy to measure")
 
@@ -153,7 +154,7 @@ def _origins(recipe: Recipe, policy: Policy, plan: BatchPlan, eval_set: ExampleS
         "the base model": weights_hash(policy.folder),
         "the adapter it starts from": policy.start_hash,
         "the training data": plan.fingerprint,
-        "the held-out data": content_id([example.fingerprint for example in eval_set.examples]),
+        "the held-out data": content_id(list(eval_set.examples.fingerprints())),
     }
 
 
