@@ -5,19 +5,20 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from palate.data.audit.unseen_context import speaks_of_unseen_text
 from palate.errors import CallError
 
 __all__ = ["Triple", "TripleFilters", "is_well_formed"]
 
 _MENTIONS = re.compile(
     r"\b(?:this|the|that|these|those|given|above|provided|following|your|an?)\s+(?:\w+\s+){0,2}?"
-    r"(?:extracts?|excerpts?|passages?|contexts?|snippets?|paragraphs?)\b"
-    r"|\b(?:according to|based on|mentioned in|described in|discussed in|from|in) the "
-    r"(?:text|document|article|author|source|material)\b"
-    r"|\btext (?:above|below)\b|\bthe author\b(?! of)|\bas (?:mentioned|described|stated) above\b"
-    r"|摘錄|摘录|上文|本文|這段|这段|段落",
+    r"(?:extracts?|excerpts?|passages?|snippets?|paragraphs?)\b"
+    r"|\b(?:mentioned|described|discussed) in the (?:text|document|article|source|material)\b"
+    r"|\bthe author\b(?! of)|摘錄|摘录|上文|本文|這段|这段|段落",
     re.IGNORECASE,
 )
+"""Beside what the audit knows of: here somebody had an extract before him, so these words mean it."""
+
 _CLOSING = re.compile(r"[.!?…。！？｡؟।۔:;][\"'”’»)\]）」』】*_`]*$")
 _OPENING = "\"'“‘«([（「『【*_`#- "
 
@@ -64,7 +65,7 @@ class TripleFilters:
             return "extracted_length"
         if not self.min_answer <= len(triple.generated) <= self.max_answer:
             return "generated_length"
-        if _MENTIONS.search(triple.instruction):
+        if speaks_of_unseen_text(triple.instruction) or _MENTIONS.search(triple.instruction):
             return "unseen_context"
         if self.form and not is_well_formed(triple.extracted):
             return "extracted_form"

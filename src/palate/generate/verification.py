@@ -8,15 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 
+from palate.data.spans import find_verbatim, fold
+
 __all__ = ["MIN_SIMILARITY", "Located", "locate"]
 
 MIN_SIMILARITY = 90.0
 """Percent of characters in common, as `locate` counts them, above which a near miss is put right."""
 
-_SAME = str.maketrans({
-    "’": "'", "‘": "'", "‛": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"',
-    "‐": "-", "‑": "-", "–": "-", "—": "-", "−": "-", "\u00a0": " ", "…": "...",
-})  # fmt: skip
 _WORD = re.compile(r"\S+")
 _SENTENCE_REACH = 25
 """Characters by which an end may move to where a sentence begins or ends."""
@@ -53,26 +51,10 @@ def locate(
     start = text.find(answer)
     if start >= 0:
         return Located(start, start + len(answer), 100.0)
-    folded, places = _folded(text)
-    wanted = _folded(answer)[0].strip()
-    for said in (wanted, wanted.strip('"').strip()):
-        if said and (start := folded.find(said)) >= 0:
-            return Located(places[start], places[start + len(said) - 1] + 1, 100.0)
+    for said in (answer, fold(answer).strip('"')):
+        if found := find_verbatim(said, text):
+            return Located(*found, 100.0)
     return _nearest(answer, text, list(sentences), min_similarity)
-
-
-def _folded(text: str) -> tuple[str, list[int]]:
-    """The text with white space, quotes, dashes and dots in one shape; and where each character was."""
-    characters: list[str] = []
-    places: list[int] = []
-    for place, character in enumerate(text):
-        for plain in character.translate(_SAME):
-            shown = " " if plain.isspace() else plain
-            if shown == " " and characters[-1:] == [" "]:
-                continue
-            characters.append(shown)
-            places.append(place)
-    return "".join(characters), places
 
 
 def _nearest(answer: str, text: str, sentences: list[str], min_similarity: float) -> Located | None:
