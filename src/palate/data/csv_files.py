@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator
 
 from palate.data.excerpts import excerpt
-from palate.data.lines import MAX_ROW_CHARACTERS, Lines, LineTooLong, Stream, text_of
+from palate.data.lines import MAX_ROW_CHARACTERS, Lines, LineTooLong, Stream, refuse_blank_lines, text_of
 from palate.data.rows import RawRow
 from palate.errors import DataError
 
@@ -32,7 +32,7 @@ def _rows(lines: Lines, path: str) -> Iterator[RawRow]:
     # Strict: a forgiving reader turns a stray quote into other text, or swallows the rest of the file.
     reader = csv.reader(lines, strict=True)
     header = _header(reader, path)
-    width = len(header)
+    width, num_blank = len(header), 0
     while True:
         line = lines.number + 1
         lines.num_held = 0
@@ -49,6 +49,8 @@ def _rows(lines: Lines, path: str) -> Iterator[RawRow]:
             continue
         if cells is None:
             return
+        num_blank = 0 if cells else num_blank + 1
+        refuse_blank_lines(num_blank, line, path)
         if len(cells) == width:
             yield RawRow(line, dict(zip(header, cells, strict=True)))
         elif cells:  # a blank line is no row

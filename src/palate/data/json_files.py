@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import IO, Any, Literal
 
 from palate.data.excerpts import excerpt
 from palate.data.json_lists import list_items, not_json, reason_of
-from palate.data.lines import MAX_ROW_CHARACTERS, Lines, LineTooLong, Stream, text_of
+from palate.data.lines import MAX_ROW_CHARACTERS, Lines, LineTooLong, Stream, refuse_blank_lines, text_of
 from palate.data.nested import rows_of_tree
 from palate.data.rows import RawRow, row_of
-from palate.data.structured import describe, parse_json
+from palate.data.structured import RepeatedKey, describe, parse_json
 from palate.errors import DataError
 
 __all__ = ["MAX_TREE_CHARACTERS", "read_json", "read_jsonl"]
 
 MAX_TREE_CHARACTERS = 128 * 1024 * 1024
 """An object that holds rows somewhere in it is read whole, and needs some ten times its size in memory."""
-MAX_BLANK_LINES = 10_000_000
-"""So many in a row are no accident of an editor: a small compressed file can unpack to them without end."""
-
 _QUOTED_CHARACTERS = 1000
 
 
@@ -60,10 +57,7 @@ def _written_lines(lines: Lines, path: str) -> Iterator[tuple[int, str]]:
             yield lines.number, line
             continue
         num_blank += 1
-        if num_blank > MAX_BLANK_LINES:
-            raise DataError(
-                f"{MAX_BLANK_LINES:,} blank lines follow each other", where=f"{path}:{lines.number}"
-            )
+        refuse_blank_lines(num_blank, lines.number, path)
 
 
 def _row_of_line(number: int, line: str) -> RawRow:
@@ -90,21 +84,24 @@ def read_json(stream: Stream, path: str) -> Iterator[RawRow]:
 
 
 def _shape(text: IO[str], path: str) -> Literal["list", "lines", "tree"]:
-    """What a JSON file is, told from its beginning."""
-    rows = _written_lines(Lines(text, path), path)
-    try:
-        _, first = next(rows, (1, ""))
-    except LineTooLong as long:
-        return "list" if long.start.lstrip().startswith("[") else "tree"
+    """What a JSON file is, told from its beginning: a list may be one line without end."""
+    first = _next_written_line(text, path)
     if first.lstrip().startswith("["):
         return "list"
     try:
-        is_row = not isinstance(parse_json(first), str | int | float | None)
-        return "lines" if is_row and next(rows, None) is not None else "tree"
-    except LineTooLong:
-        return "lines"
+        is_row = isinstance(parse_json(first), Mapping | RepeatedKey)
     except ValueError:
         return "tree"
+    return "lines" if is_row and _next_written_line(text, path) else "tree"
+
+
+def _next_written_line(text: IO[str], path: str) -> str:
+    """The next line that is not blank, or its beginning; empty at the end."""
+    num_blank = 0
+    while (line := text.readline(MAX_ROW_CHARACTERS)).isspace():
+        num_blank += 1
+        refuse_blank_lines(num_blank, num_blank, path)
+    return line
 
 
 def _rows_in_tree(text: IO[str], path: str) -> list[Any]:

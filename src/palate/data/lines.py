@@ -10,7 +10,16 @@ from typing import IO
 
 from palate.errors import DataError
 
-__all__ = ["MAX_ROW_CHARACTERS", "MAX_SKIPPED_CHARACTERS", "LineTooLong", "Lines", "Stream", "text_of"]
+__all__ = [
+    "MAX_BLANK_LINES",
+    "MAX_ROW_CHARACTERS",
+    "MAX_SKIPPED_CHARACTERS",
+    "LineTooLong",
+    "Lines",
+    "Stream",
+    "refuse_blank_lines",
+    "text_of",
+]
 
 Stream = io.BufferedReader | gzip.GzipFile
 
@@ -18,6 +27,8 @@ MAX_ROW_CHARACTERS = 16 * 1024 * 1024
 """A longer row is never held whole. Some four million tokens: no row to learn from is near it."""
 MAX_SKIPPED_CHARACTERS = 1024 * 1024 * 1024
 """What is passed over at one place before the file is given up: a small file can unpack without end."""
+MAX_BLANK_LINES = 10_000_000
+"""So many in a row are no accident of an editor: a small compressed file can unpack to them without end."""
 
 _CHUNK_CHARACTERS = 1024 * 1024
 _QUOTED_CHARACTERS = 1000
@@ -42,6 +53,14 @@ def text_of(stream: Stream, path: str, newline: str = "\n") -> IO[str]:
     if stream.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise DataError("the file is UTF-16", where=path, why="Palate reads UTF-8", next="save it as UTF-8")
     return io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline=newline)
+
+
+def refuse_blank_lines(num_blank: int, line: int, path: str) -> None:
+    """Raises:
+    DataError: there are more blank lines in a row, up to `line`, than a file of rows has.
+    """
+    if num_blank > MAX_BLANK_LINES:
+        raise DataError(f"{MAX_BLANK_LINES:,} blank lines follow each other", where=f"{path}:{line}")
 
 
 class Lines:
