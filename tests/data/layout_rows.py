@@ -107,6 +107,16 @@ PAIR_ROWS: dict[str, list[dict[str, Any]]] = {
             "is_response_1_safe": False,
         },
     ],
+    "webgpt": [
+        {
+            "question": {"dataset": "x", "id": "1", "full_text": ASKED},
+            "answer_0": WORSE,
+            "score_0": -0.5,
+            "answer_1": BETTER,
+            "score_1": 0.5,
+        },
+        {"question": ASKED, "answer_0": BETTER, "score_0": 1, "answer_1": WORSE, "score_1": -1},
+    ],
     "helpsteer3": [
         {"context": PROMPT, "response1": WORSE, "response2": BETTER, "overall_preference": 1},
         {"context": PROMPT, "response1": BETTER, "response2": WORSE, "overall_preference": -1},
@@ -131,6 +141,7 @@ OTHER_ROWS: dict[str, list[dict[str, Any]]] = {
         {"messages": PROMPT + CHOSEN, "kto_tag": True},
         {"conversations": [turn("human", ASKED), turn("gpt", BETTER)], "kto_tag": True},
         {"instruction": ASKED, "input": "", "output": BETTER, "kto_tag": True},
+        {"messages": PROMPT + CHOSEN, "label": True},
     ],
     "ranking": [{"prompt": ASKED, "completions": [BETTER, WORSE]}],
     "ultrafeedback": [

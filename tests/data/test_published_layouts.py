@@ -101,6 +101,23 @@ def test_a_tool_turn_may_be_what_is_answered():
     assert sides.prompt == said("u: 1?", "a: Wait.", "t: 7")
 
 
+@pytest.mark.parametrize(
+    ("layout", "change", "code"),
+    [
+        ("sharegpt", {"conversations": []}, ""),
+        ("openai", {"input": {"messages": []}}, ""),
+        ("summaries", {"info": {"post": "x", "title": ""}}, ""),
+        ("openai", {"preferred_output": []}, "empty_side"),
+        ("helpsteer3", {"response2": ""}, "empty_side"),
+        ("nectar", {"answers": [{"answer": "", "rank": 1}, {"answer": "x", "rank": 2}]}, "empty_side"),
+    ],
+)
+def test_an_empty_side_is_told_from_an_empty_prompt(layout, change, code):
+    with pytest.raises(Unusable, match="is empty") as caught:
+        convert(layout, first(layout) | change)
+    assert caught.value.code == code
+
+
 @pytest.mark.parametrize("prompt", ["1?", "2?", " 2?\n"])
 def test_a_prompt_column_that_repeats_the_first_or_the_last_user_turn(prompt):
     before = dicts("s: Be brief.", "u: 1?", "a: Which?", "u: 2?")
@@ -243,9 +260,21 @@ def test_output_holds_two_answers_or_is_no_pair():
 @pytest.mark.parametrize("tag", [True, False, "true", 0])
 def test_kto_tags(row, tag):
     desirable = tag in (True, "true")
-    assert convert("kto_tag", row | {"kto_tag": tag}) == Single(
+    column = "label" if "label" in row else "kto_tag"
+    assert convert("kto_tag", row | {column: tag}) == Single(
         said(f"u: {ASKED}"), said(f"a: {BETTER}"), desirable
     )
+
+
+@pytest.mark.parametrize("column", [{"label": "spam"}, {"label": 1}, {"label": True, "chosen": "x"}])
+def test_a_dialogue_with_another_label_is_no_tagged_one(column):
+    assert not LAYOUTS["kto_tag"].claims({"messages": PROMPT + CHOSEN} | column)
+
+
+def test_webgpt_goes_by_its_scores():
+    assert convert("webgpt", first("webgpt")).gap == 1
+    assert "neither is better" in refused("webgpt", first("webgpt") | {"score_0": 0, "score_1": "0"})
+    assert refused("webgpt", first("webgpt") | {"question": {"id": 1}}) == '"question" is null'
 
 
 def test_a_tagged_dialogue_without_an_answer():

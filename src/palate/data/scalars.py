@@ -54,6 +54,7 @@ _GAP_COLUMNS = (
     ("chosen_score", "rejected_score"),
     ("chosen_rating", "rejected_rating"),
     ("chosen-rating", "rejected-rating"),
+    ("rating_chosen", "rating_rejected"),
 )
 """Under which names files keep what each side scored."""
 

@@ -33,7 +33,7 @@ Layout = Literal[
     "strings", "messages", "mixed", "question", "stance",
     "transcript", "implicit", "sharegpt", "openai", "arena",
     "instruction", "kto_tag",
-    "stackexchange", "shp", "saferlhf", "helpsteer3", "summaries",
+    "stackexchange", "shp", "saferlhf", "helpsteer3", "webgpt", "summaries",
     "labels", "ranking", "ultrafeedback", "nectar",
 ]  # fmt: skip
 LABEL_LAYOUTS = frozenset({"labels", "kto_tag"})

@@ -59,6 +59,18 @@ def _shp(row: Row) -> Sides:
     )
 
 
+def _webgpt(row: Row) -> Sides:
+    question = value_of(row.fields, "question")
+    asked = question.get("full_text") if isinstance(question, Mapping) else question
+    scores = [number_of(value_of(row.fields, name), name) for name in ("score_0", "score_1")]
+    if scores[0] == scores[1]:
+        raise Unusable("both answers have the same score: neither is better")
+    better = 0 if scores[0] > scores[1] else 1
+    prompt = prompt_field({"question": asked}, "question")
+    gap = scores[better] - scores[1 - better]
+    return _pair(row, prompt, f"answer_{better}", f"answer_{1 - better}", {"preferred": better}, gap)
+
+
 _SAFERLHF_DETAIL = ("safer_response_id", "is_response_0_safe", "is_response_1_safe")
 
 
@@ -136,6 +148,11 @@ CHOICE_LAYOUTS: dict[str, Layout] = {
         "context, response1, response2; overall_preference: -3 (1 is much better) to 3 (2 is much better)",
         has("context", "response1", "response2", "overall_preference"),
         _helpsteer3,
+    ),
+    "webgpt": Layout(
+        "question: text or an object with full_text; answer_0, answer_1; score_0, score_1: higher is better",
+        has("question", "answer_0", "answer_1", "score_0", "score_1"),
+        _webgpt,
     ),
     "summaries": Layout(
         "info: an object with post or article; summaries: two objects with text; choice: 0 or 1",

@@ -56,7 +56,7 @@ def _history(fields: Mapping[str, Any]) -> Messages:
 
 def _kto_tag(row: Row) -> Single:
     fields = row.fields
-    desirable = label_field(fields, "kto_tag")
+    desirable = label_field(fields, "kto_tag" if "kto_tag" in fields else "label")
     refuse_tools(fields, "tools")
     column = next((name for name in ("conversations", "messages") if fields.get(name) is not None), None)
     if column is None:
@@ -79,6 +79,15 @@ def _claims_instruction(fields: Mapping[str, Any]) -> bool:
     return isinstance(output, list | tuple) and len(output) == 2
 
 
+def _claims_kto_tag(fields: Mapping[str, Any]) -> bool:
+    is_dialogue = "conversations" in fields or "messages" in fields
+    if "kto_tag" in fields:
+        return is_dialogue or has("instruction", "output")(fields)
+    # Rows of many sorts have a label; here it says yes or no, and nothing else is judged beside the dialogue.
+    judged = any(column in fields for column in ("completion", "chosen", "rejected"))
+    return is_dialogue and isinstance(fields.get("label"), bool) and not judged
+
+
 INSTRUCTION_LAYOUTS: dict[str, Layout] = {
     "instruction": Layout(
         "instruction, chosen, rejected (or output: the better, the worse), and often input, history, system",
@@ -86,12 +95,9 @@ INSTRUCTION_LAYOUTS: dict[str, Layout] = {
         _instruction,
     ),
     "kto_tag": Layout(
-        "kto_tag: true or false; conversations or messages: a dialogue, its last turn judged; or "
-        "instruction, input, output",
-        lambda fields: (
-            "kto_tag" in fields
-            and ("conversations" in fields or "messages" in fields or has("instruction", "output")(fields))
-        ),
+        "kto_tag (or label): true or false; conversations or messages: a dialogue, its last turn judged; or "
+        "kto_tag beside instruction, input, output",
+        _claims_kto_tag,
         _kto_tag,
         kind="labels",
     ),
