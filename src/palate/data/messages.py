@@ -45,23 +45,8 @@ class Unusable(Exception):
 
 # Columns that say what was asked, in any layout: all others hold a side of the comparison.
 _ASKING = frozenset(
-    (
-        "prompt",
-        "question",
-        "instruction",
-        "input",
-        "system",
-        "idea",
-        "context",
-        "history",
-        "post",
-        "info",
-        "messages",
-        "conversations",
-        "article",
-        "title",
-        "subreddit",
-    )  # fmt: skip
+    "prompt question instruction input system idea context history info post article title subreddit "
+    "messages conversations".split()
 )
 
 
