@@ -44,10 +44,10 @@ class Unusable(Exception):
 
 
 # Columns that say what was asked, in any layout: all others hold a side of the comparison.
-_ASKING = frozenset(
-    "prompt question instruction input system idea context history info post article title subreddit "
-    "messages conversations".split()
-)
+_ASKING = frozenset((
+    "prompt", "question", "instruction", "input", "system", "idea", "context", "history", "info", "post",
+    "article", "title", "subreddit", "messages", "conversations",
+))  # fmt: skip
 
 
 def _said(fields: Mapping[str, Any], column: str) -> Any:

@@ -33,11 +33,8 @@ from palate.recipe.objective import (
     SPPOHard,
 )
 from palate.recipe.schema import (
-    LABEL_LAYOUTS,
-    RANKING_LAYOUTS,
     AdapterOptions,
     AuditOptions,
-    ColumnOptions,
     CompareOptions,
     DataOptions,
     EarlyStoppingOptions,
@@ -47,9 +44,9 @@ from palate.recipe.schema import (
     QuantizationOptions,
     Recipe,
     ReferenceOptions,
-    SourceOptions,
     TrainOptions,
 )
+from palate.recipe.source import LABEL_LAYOUTS, RANKING_LAYOUTS, ColumnOptions, SourceOptions
 
 __all__ = [
     "AOT",

@@ -2,7 +2,7 @@
 
 To add one: write a function from `Row` to `Sides`, `Single` or `Ordered` that raises `Unusable` with a
 reason, in the module of its family; give it an entry there with a function that claims rows by what is in
-them, and add its name to `palate.recipe.schema.Layout`. What is asked of every record, whatever its layout,
+them, and add its name to `palate.recipe.source.Layout`. What is asked of every record, whatever its layout,
 stands in `reading.py`.
 """
 
