@@ -13,13 +13,13 @@ from palate.data.audit.languages import LanguageMix
 from palate.data.audit.near_duplicates import NearDuplicates
 from palate.data.audit.phrases import OneSidedPhrases
 from palate.data.audit.relations import relations
-from palate.data.audit.rows import Rows
 from palate.data.audit.set_aside import SetAsideRows
 from palate.data.audit.sides import EmptySides, IdenticalPairs
 from palate.data.audit.template_tokens import TemplateTokens
 from palate.data.audit.token_checks import TokenCheck, Tokens
 from palate.data.audit.unseen_context import UnseenContext
 from palate.data.audit.verbatim import NotVerbatim
+from palate.data.reading import RecordStream
 from palate.records import Document, SetAside
 from palate.watcher import Watcher
 
@@ -47,7 +47,7 @@ def build_checks(*, documents: Iterable[Document] | None = None, tokens: Tokens 
     return checks
 
 
-def _not_checked(train: Rows, against: Rows | None) -> Iterator[tuple[CheckName, str]]:
+def _not_checked(train: RecordStream, against: RecordStream | None) -> Iterator[tuple[CheckName, str]]:
     """The checks that cannot be made without more than was given."""
     if against is None:
         yield "leak_prompt", "held-out rows: --against FILE"
@@ -58,8 +58,8 @@ def _not_checked(train: Rows, against: Rows | None) -> Iterator[tuple[CheckName,
 
 
 def audit_source(
-    train: Rows,
-    against: Rows | None = None,
+    train: RecordStream,
+    against: RecordStream | None = None,
     *,
     near_duplicates: bool = True,
     documents: Iterable[Document] | None = None,
@@ -91,7 +91,7 @@ def audit_source(
         skipped["not_verbatim"] = "the documents that completions are taken from: --documents FILE"
     if tokens is None:
         skipped |= dict.fromkeys(
-            ("boundary", "eos", "truncation"), "a tokenizer, which a run has: palate train"
+            ("boundary", "eos", "truncation"), "a tokenizer: --model NAME (a run has one)"
         )
     return Audit(
         sources=(train.source, *([against.source] if against else [])),
@@ -117,13 +117,13 @@ class _Auditor:
 
     def __init__(
         self,
-        train: Rows,
-        against: Rows | None,
+        train: RecordStream,
+        against: RecordStream | None,
         checks: list[Check],
         near: NearDuplicates | None,
         watcher: Watcher,
     ) -> None:
-        self.streams: list[tuple[Side, Rows]] = [("train", train)]
+        self.streams: list[tuple[Side, RecordStream]] = [("train", train)]
         if against is not None:
             self.streams.append(("eval", against))
         self.checks, self.near, self.watcher, self.index = checks, near, watcher, RowIndex()
@@ -179,7 +179,7 @@ class _Auditor:
         """What examples say of these rows."""
         return {number: quoted(record) for number, record in self.again(rows)}
 
-    def account(self, side: Side, stream: Rows) -> SourceAccount:
+    def account(self, side: Side, stream: RecordStream) -> SourceAccount:
         """What became of a side's rows."""
         counts = self._counts[side]
         num_rows = counts.num_kept + counts.num_set_aside
