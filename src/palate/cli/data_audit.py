@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import cyclopts
@@ -12,9 +13,12 @@ from rich.text import Text
 
 from palate.cli.console import ConsoleWatcher, output_console, print_json
 from palate.cli.source_options import DEFAULTS, ReadingOptions, source_options
-from palate.data import stream_records
+from palate.data import read_documents, stream_records
 from palate.data.audit import Audit, Finding, SourceAccount, audit_source
+from palate.data.audit.token_checks import Tokens
 from palate.data.excerpts import excerpt
+from palate.durable import write_text
+from palate.errors import DataError
 
 __all__ = ["audit"]
 
@@ -26,7 +30,12 @@ def audit(
     file: str,
     *,
     against: str | None = None,
+    documents: str | None = None,
+    model: str | None = None,
+    template: str | None = None,
+    max_length: int | None = None,
     near_duplicates: bool = True,
+    html: Path | None = None,
     reading: ReadingOptions = DEFAULTS,
     as_json: Annotated[bool, cyclopts.Parameter(name="--json", negative="")] = False,
 ) -> None:
@@ -38,8 +47,18 @@ def audit(
         A JSON, JSONL, CSV or Parquet file, also gzipped, or a Hugging Face Hub data set.
     against
         The rows that will be evaluated on: read as FILE is, but whole, whatever limit and split say.
+    documents
+        The documents that chosen completions claim to be excerpts of: a file of rows or of text, or a folder.
+    model
+        The model to be trained, for what only its tokenizer can tell: a folder or a Hub name.
+    template
+        With --model: the chat template, as data.template in a recipe.
+    max_length
+        With --model: the most tokens of a row, as data.max_length in a recipe.
     near_duplicates
         Also search for rows that nearly repeat one another, which takes longer than all other checks.
+    html
+        Also write what was found as a page, into this file.
     as_json
         Print JSON.
     """
@@ -52,14 +71,38 @@ def audit(
         stream_records(source_options(file, reading)),
         held_out,
         near_duplicates=near_duplicates,
+        documents=None if documents is None else read_documents(documents)[0],
+        tokens=_tokens(model, template, max_length),
         watcher=ConsoleWatcher(),
     )
+    if html is not None:
+        from palate.report.audit_page import (
+            render_audit_page,
+        )  # what draws pages is not needed to say what was found
+
+        write_text(html, render_audit_page(found))
     if as_json:
         print_json(found.as_dict())
     else:
         _show(found)
     if found.has_errors:
         sys.exit(1)
+
+
+def _tokens(model: str | None, template: str | None, max_length: int | None) -> Tokens | None:
+    if model is not None:
+        from palate.pipeline import tokens_of_model  # transformers, which nothing else here needs
+
+        return tokens_of_model(model, template=template, max_length=max_length)
+    for option, value in (("--template", template), ("--max-length", max_length)):
+        if value is not None:
+            raise DataError(
+                f"{option} has no effect without --model",
+                where=option,
+                why="only a model's tokenizer can tell how rows become tokens",
+                next=f"name the model, or drop {option}",
+            )
+    return None
 
 
 def _show(found: Audit) -> None:

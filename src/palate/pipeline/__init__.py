@@ -1,5 +1,6 @@
 """A run, stage by stage: what a recipe asks for and what is already there."""
 
+from palate.pipeline.auditing import tokens_of_model
 from palate.pipeline.demo import run_demo
 from palate.pipeline.planning import plan_recipe
 from palate.pipeline.stages import (
@@ -19,5 +20,6 @@ __all__ = [
     "resume_run",
     "run_demo",
     "run_recipe",
+    "tokens_of_model",
     "train_stage",
 ]

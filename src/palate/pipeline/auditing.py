@@ -7,20 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from palate.data import RecordSet
+from pydantic import ValidationError
+
+from palate.data import RecordStream
 from palate.data.audit import Audit, Finding
-from palate.data.audit.rows import HeldRows
 from palate.data.audit.run import audit_source
 from palate.data.audit.token_checks import Tokenised
 from palate.data.excerpts import excerpt
 from palate.engine import Renderer, UnusableRow, load_tokenizer, resolve_model_folder
 from palate.errors import DataError
+from palate.playground import model_folder
 from palate.recipe import DataOptions, Recipe
 from palate.records import Message, Messages, content_id
 from palate.train import RunFolder, file_hash
 from palate.watcher import Watcher
 
-__all__ = ["MAX_ROWS_COMPARED", "MAX_ROWS_TOKENISED", "RendererTokens", "audit_before_run"]
+__all__ = ["MAX_ROWS_COMPARED", "MAX_ROWS_TOKENISED", "RendererTokens", "audit_before_run", "tokens_of_model"]
 
 AUDIT_FILE = "audit.json"
 MAX_ROWS_COMPARED = 20_000
@@ -69,9 +71,32 @@ class RendererTokens:
         return "text" if behind.strip() else "none"
 
 
+def tokens_of_model(
+    model: str, *, template: str | None = None, max_length: int | None = None
+) -> RendererTokens:
+    """The tokenizer of a model, a folder or a Hub name, for an audit without a recipe.
+
+    Raises:
+        ModelError: the tokenizer cannot be used.
+        DataError: the template is none, or the length is no number of tokens.
+    """
+    given = {"template": template, "max_length": max_length}
+    try:
+        options = DataOptions.model_validate(
+            {name: value for name, value in given.items() if value is not None}
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DataError(first["msg"], where="--" + str(first["loc"][0]).replace("_", "-")) from None
+    where = model_folder() if model == "playground" else resolve_model_folder(model)
+    return RendererTokens(
+        Renderer(load_tokenizer(where, model), options.template, _generation_stops(where)), options
+    )
+
+
 def audit_before_run(
-    train: RecordSet,
-    held_out: RecordSet | None,
+    train: RecordStream,
+    held_out: RecordStream | None,
     recipe: Recipe,
     folder: RunFolder,
     base: Path | None = None,
@@ -93,7 +118,7 @@ def audit_before_run(
         return None
     of = _fingerprint(recipe, train, held_out)
     known = folder.read(AUDIT_FILE) if folder.has(AUDIT_FILE) else {}
-    if known.get("of") == of:
+    if of is not None and known.get("of") == of:
         if known["allowed"] != list(options.allow):
             known["allowed"] = list(options.allow)
             folder.write(AUDIT_FILE, known)
@@ -108,10 +133,10 @@ def audit_before_run(
 
 
 def _audited(
-    train: RecordSet, held_out: RecordSet | None, recipe: Recipe, base: Path | None, watcher: Watcher
+    train: RecordStream, held_out: RecordStream | None, recipe: Recipe, base: Path | None, watcher: Watcher
 ) -> Audit:
     options = recipe.data.audit
-    num_rows = train.num_rows + (held_out.num_rows if held_out is not None else 0)
+    num_rows = train.count_rows() + (held_out.count_rows() if held_out is not None else 0)
     tokens = None
     if num_rows <= MAX_ROWS_TOKENISED:
         where = base or resolve_model_folder(recipe.model.base, recipe.model.revision)
@@ -120,8 +145,8 @@ def _audited(
         )
         tokens = RendererTokens(renderer, recipe.data)
     found = audit_source(
-        HeldRows(train),
-        HeldRows(held_out) if held_out is not None else None,
+        train,
+        held_out,
         near_duplicates=options is not None and options.near_duplicates and num_rows <= MAX_ROWS_COMPARED,
         tokens=tokens,
         watcher=watcher,
@@ -156,16 +181,18 @@ def _generation_stops(folder: Path) -> list[int]:
     return [] if stops is None else [int(stop) for stop in (stops if isinstance(stops, list) else [stops])]
 
 
-def _fingerprint(recipe: Recipe, train: RecordSet, held_out: RecordSet | None) -> str | None:
+def _fingerprint(recipe: Recipe, train: RecordStream, held_out: RecordStream | None) -> str | None:
     """Equal where an audit would find the same; None where only an audit can tell."""
     hashes = []
     for records, options in ((train, recipe.data.train), (held_out, recipe.data.eval)):
         if records is None or options is None:
             hashes.append("none")
             continue
-        # What Palate makes itself (the playground's pairs) has no file of this name, but names its rows.
-        found = file_hash(options.source) or content_id([record.id for record in records.records])
-        hashes.append(f"{found} {records.num_rows}")
+        # What Palate makes itself (the playground's pairs) is a file of another name.
+        found = file_hash(records.options.source)
+        if found is None:
+            return None
+        hashes.append(found)
     decisive = recipe.data.model_dump(mode="json", exclude={"audit": {"allow"}})
     return content_id(hashes, decisive, recipe.model.base, recipe.model.revision)
 

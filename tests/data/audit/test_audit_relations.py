@@ -134,7 +134,7 @@ def test_held_out_prompts_that_are_trained_on(audit_rows, clean_rows):
     assert (finding.severity, finding.count) == ("error", 2)
     assert (finding.figures["num_exact"], finding.figures["num_prompts"]) == (1, 2)
     assert lines_of(finding) == [[2, 4], [5, 6]]
-    assert not finding.blocks_training  # a run sets these held-out rows aside
+    assert not finding.blocks_training  # nothing false is learned from it
 
 
 @pytest.mark.parametrize(("one", "other"), [("What is C?", "What is C++?"), ("2*3", "2+3"), ("50%", "50")])
