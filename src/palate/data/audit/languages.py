@@ -53,7 +53,9 @@ def script_of(text: str) -> str | None:
     """
     text = text[:_READ_CHARACTERS]
     if text.isascii():
-        return "Latin" if len(_ASCII_LETTER.findall(text[:200])) >= _MIN_LETTERS else None
+        # A short look is enough for most texts.
+        enough = any(len(_ASCII_LETTER.findall(text[:end])) >= _MIN_LETTERS for end in (40, _READ_CHARACTERS))
+        return "Latin" if enough else None
     if "`" in text or "//" in text or "\\" in text or "<" in text:
         text = _NOT_PROSE.sub(" ", text)
     letters: Counter[str] = Counter()

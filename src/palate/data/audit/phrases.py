@@ -38,7 +38,7 @@ _HINTS = (
     "decline", "language model", "as an a", "hope th", "let me know", "feel free", "anything else",
     "不起", "抱歉", "无法", "無法", "作为", "作為", "希望",
 )  # fmt: skip
-_HEAD, _TAIL = 300, 160
+_HEAD, _TAIL, _REACH = 300, 160, 64
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[!?:]")
 _SIGNS = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
 _LENGTHS = (3, 4, 5)
@@ -250,7 +250,7 @@ def _phrases_of(first: str, last: str) -> Iterator[tuple[str, str]]:
 
 def _units(text: str, kind: str) -> list[str]:
     """Words, of a language without spaces between them pairs of signs; enough for the longest phrase."""
-    text = text[:90] if kind == "opening" else text[-90:]
+    text = text[:_REACH] if kind == "opening" else text[-_REACH:]
     if not text.isascii() and len(_SIGNS.findall(text)) * 2 > len(text):
         signs = "".join(text.split())
         return [signs[i : i + 2] for i in range(len(signs) % 2 if kind == "closing" else 0, len(signs), 2)]

@@ -42,11 +42,11 @@ _CHINESE = (
     "|文中(?:提到|指出|所|的)|作者(?:认为|認為|指出|提到|提出|的观点|的觀點|是如何|如何|为什么|為什麼)"
 )
 _SPEAKS = re.compile(f"{_ENGLISH}|{_CHINESE}", re.IGNORECASE)
-_HINT = re.compile(
-    "extract|excerpt|passage|context|document|article|text|paragraph|snippet|transcript|essay|author|writer|"
-    "narrator|speaker|study|story|narrative|文|作者|段|材料|报道|報導|摘",
-    re.IGNORECASE,
-)
+_HINTS = (
+    "extract", "excerpt", "passage", "context", "document", "article", "text", "paragraph", "snippet",
+    "transcript", "essay", "author", "writer", "narrator", "speaker", "study", "story", "narrative",
+    "文", "作者", "段", "材料", "报道", "報導", "摘",
+)  # fmt: skip
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
 _GIVEN = re.compile(
     r"\n"  # something follows, or goes before, on a line of its own
@@ -66,7 +66,9 @@ def speaks_of_unseen_text(prompt: str) -> re.Match[str] | None:
     """
     if len(prompt) > MAX_CHARACTERS:
         return None
-    if not _HINT.search(prompt) or (found := _SPEAKS.search(prompt)) is None:
+    plain = prompt.lower()
+    # A substring is found many times faster than the pattern matches.
+    if not any(hint in plain for hint in _HINTS) or (found := _SPEAKS.search(prompt)) is None:
         return None
     too_long = len(prompt) > _MAX_CJK_CHARACTERS and len(_CJK.findall(prompt)) * 2 > len(prompt)
     return None if too_long or _GIVEN.search(prompt.strip()) else found
