@@ -12,7 +12,7 @@ class Watcher:
         """Something a person would want to know, in one line."""
 
     def begin(self, task: str, total: int) -> None:
-        """`total` pieces of `task` are about to be worked on."""
+        """`total` pieces of `task` are about to be worked on; 0 where nobody knows how many."""
 
     def advance(self, done: int, detail: str = "") -> None:
         """`done` of them are done."""

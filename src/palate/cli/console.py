@@ -128,7 +128,7 @@ class ConsoleWatcher(Watcher):
             console=self.console,
             transient=True,
         )
-        self._task = self._progress.add_task(task, total=total, detail="")
+        self._task = self._progress.add_task(task, total=total or None, detail="")
         self._progress.start()
 
     def advance(self, done: int, detail: str = "") -> None:
@@ -136,7 +136,8 @@ class ConsoleWatcher(Watcher):
             self._progress.update(self._task, completed=done, detail=detail)
         elif time.monotonic() - self._printed_at > _SECONDS_BETWEEN_LINES:
             self._printed_at = time.monotonic()
-            self.console.print(f"{self._name}: {done}/{self._total} {detail}".rstrip(), markup=False)
+            of = f"/{self._total}" if self._total else ""
+            self.console.print(f"{self._name}: {done}{of} {detail}".rstrip(), markup=False)
 
     def end(self) -> None:
         if self._progress is not None:

@@ -184,18 +184,19 @@ class Candidates:
             return
         said = []
         if rows:
-            said.append(f"{len(rows):,} rows nearly repeat an earlier row, prompt and completions")
+            said.append(f"{_times(rows, 'row')} an earlier row, prompt and completions")
         if prompts:
-            said.append(f"{len(prompts):,} distinct prompts nearly repeat an earlier one")
+            said.append(f"{_times(prompts, 'distinct prompt')} an earlier one")
         if held_out:
-            said.append(f"{len(held_out):,} held-out prompts nearly repeat one that is trained on")
+            said.append(f"{_times(held_out, 'held-out prompt')} one that is trained on")
         yield Draft(
             "duplicate_near",
             "warning" if rows or held_out else "info",
             len(rows) or len(held_out) or len(prompts),
             [*rows, *held_out, *prompts],
             f"{'; '.join(said)} (Jaccard similarity of {THRESHOLD:g} or more, in runs of 5 characters, "
-            "without case and punctuation). They count nearly double, and a split puts them on both sides.",
+            "without case and punctuation). A split puts such rows on both sides"
+            + (", and in training they count nearly double." if rows else "."),
             "Look at a few, and drop those that say nothing new (palate data curate).",
             {
                 "num_near_rows": len(rows),
@@ -206,6 +207,10 @@ class Candidates:
             },
             len(rows) or (0 if held_out else len(prompts)),
         )
+
+
+def _times(found: list[tuple[int, int]], what: str) -> str:
+    return f"{len(found):,} {what}s nearly repeat" if len(found) != 1 else f"1 {what} nearly repeats"
 
 
 def _by_later(pairs: NDArray[np.int64]) -> dict[int, list[int]]:

@@ -11,7 +11,7 @@ from palate.data.audit.finding import MAX_EXAMPLES, CheckName, Finding
 from palate.data.excerpts import excerpt
 from palate.records import SetAside
 
-__all__ = ["SetAsideRows"]
+__all__ = ["SetAsideRows", "rows"]
 
 MAX_REASONS = 1000
 """Reasons told apart: some quote what a cell holds, and a broken file has as many as rows."""
@@ -55,7 +55,7 @@ class SetAsideRows(Check):
                 "error",
                 num,
                 tuple(self._coded["identical_pair"]),
-                f"In {_rows(num)} chosen and rejected are the same text. There is nothing to prefer; a run "
+                f"In {rows(num)} chosen and rejected are the same text. There is nothing to prefer; a run "
                 "sets them aside.",
                 "Look at how the pairs were made: a completion drawn twice, or a column copied twice.",
                 {"num_set_aside": num},
@@ -66,7 +66,7 @@ class SetAsideRows(Check):
                 "error",
                 num,
                 tuple(self._coded["empty_side"]),
-                f"In {_rows(num)} a completion is empty: it would teach to say nothing, or that anything is "
+                f"In {rows(num)} a completion is empty: it would teach to say nothing, or that anything is "
                 "better than nothing. A run sets them aside.",
                 "Look for failed generations and for columns that were cut off; make or drop these rows.",
                 {"num_set_aside": num},
@@ -87,7 +87,7 @@ class SetAsideRows(Check):
             "error" if too_many else "warning",
             num,
             tuple(first),
-            f"{_rows(num)} of {of:,} cannot be used. The most frequent reason ({reasons[0]['count']:,}): "
+            f"{rows(num)} of {of:,} cannot be used. The most frequent reason ({reasons[0]['count']:,}): "
             f"{reasons[0]['reason']}."
             + (" More than half of a source is lost: it is not what it was taken for." if too_many else ""),
             "Mend the rows, or name the layout if it was told wrongly (--layout, data.train.layout). A run "
@@ -107,5 +107,6 @@ def _keep(examples: dict[str, list[dict[str, Any]]], name: str, example: dict[st
         kept.append(example)
 
 
-def _rows(num: int) -> str:
+def rows(num: int) -> str:
+    """`1 row`, `2 rows`."""
     return f"{num:,} row{'s' if num != 1 else ''}"

@@ -10,6 +10,7 @@ from palate.data.audit.check import AuditedRecord, Check
 from palate.data.audit.draft import quoted
 from palate.data.audit.finding import MAX_EXAMPLES, CheckName, Finding
 from palate.data.audit.folding import looks_empty, without_spaces
+from palate.data.audit.set_aside import rows
 
 __all__ = ["EmptySides", "IdenticalPairs"]
 
@@ -50,7 +51,7 @@ class IdenticalPairs(_WithExamples):
                 "error",
                 self._count,
                 tuple(self._examples),
-                f"In {self._count:,} rows two completions are equal but for white space or the Unicode form: "
+                f"In {rows(self._count)} two completions are equal but for white space or the Unicode form: "
                 "what is learned is where to put spaces.",
                 "Drop these rows; `palate data curate` does.",
                 {"num_equal_after_folding": self._count},
@@ -76,7 +77,7 @@ class EmptySides(_WithExamples):
                 "error",
                 self._count,
                 tuple(self._examples),
-                f"In {self._count:,} rows a completion has only characters that nobody sees, such as a "
+                f"In {rows(self._count)} a completion has only characters that nobody sees, such as a "
                 "zero-width space.",
                 "Drop these rows; `palate data curate` does.",
                 {"num_invisible": self._count},
