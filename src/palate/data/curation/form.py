@@ -8,7 +8,9 @@ import unicodedata
 __all__ = ["ends_closed", "starts_with_capital"]
 
 # Marks of sentence ends: Latin, Greek, Arabic, Urdu, Devanagari, Armenian, Ethiopic, CJK, Burmese, Khmer.
-_CLOSING = frozenset(".!?…‽;؟۔।॥։።፧。！？．｡⁇⁈⁉၊။។៕") - {";"}
+_CLOSING = frozenset(
+    ".!?\u2026\u203d\u037e\u061f\u06d4\u0964\u0965\u0589\u1362\u1367\u3002\uff01\uff1f\uff0e\uff61\u2047\u2048\u2049\u104a\u104b\u17d4\u17d5"
+)
 _FENCE = re.compile(r"(```|~~~)[ \t]*\Z")
 
 
