@@ -60,7 +60,7 @@ def test_the_example_on_the_page_is_a_recipe() -> None:
 
 def test_these_are_the_commands() -> None:
     assert commands() == [
-        "compare", "data convert", "data curate", "data inspect", "data split", "demo",
+        "compare", "data audit", "data convert", "data curate", "data inspect", "data split", "demo",
         "generate candidates", "generate contrast", "generate triples", "objectives", "plan", "report",
         "resume", "run", "train",
     ]  # fmt: skip

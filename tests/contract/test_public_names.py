@@ -22,7 +22,7 @@ ROOMS = {
     ],
     "palate.data.audit": [
         "CHECKS", "MAX_EXAMPLES", "Audit", "AuditedRecord", "Check", "CheckName", "Finding", "Severity",
-        "Side",
+        "Side", "SourceAccount", "audit_source", "build_checks",
     ],
     "palate.data.curation": [
         "Account", "Curation", "CurationOptions", "Split", "SplitOptions", "StepAccount", "curate_records",
@@ -62,7 +62,7 @@ ROOMS = {
     ],
     "palate.pipeline": [
         "compare_command", "compare_stage", "plan_recipe", "report_stage", "resume_run", "run_demo",
-        "run_recipe", "train_stage",
+        "run_recipe", "tokens_of_model", "train_stage",
     ],
     "palate.playground": [
         "StyleName", "held_out_prompts", "is_correct", "model_folder", "palate_home", "preferred_style",
