@@ -218,7 +218,8 @@ def test_killed_twice_it_asks_only_for_what_is_missing(here, capsys):
 
 
 def _wait_for_arrivals(server: RunningServer, num: int, child: subprocess.Popen) -> None:
-    while not server.log.exists() or len(server.arrivals()) < num:
+    # Counted in the text: the last line may be only half there.
+    while not server.log.exists() or server.log.read_text().count('"arrived"') < num:
         assert child.poll() is None, "it ended before it could be killed"
         time.sleep(0.01)
 
@@ -227,15 +228,15 @@ def test_offline_with_the_playground(here, capsys, monkeypatch):
     """Both commands with no network: comparisons, and pairs whose chosen side is the document's own text."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     words = ["--model", "playground", "--store", "s.sqlite3", "--json"]
-    assert palate("candidates", "playground", "-o", "c.jsonl", "-n", "3", "--limit", "3",
+    assert palate("candidates", "playground", "-o", "c.jsonl", "-n", "3", "--limit", "2",
                   "--max-tokens", "64", *words) == 0  # fmt: skip
     account = json.loads(capsys.readouterr().out)
-    assert account["num_comparisons"] > 3
-    assert account["statuses"] == {"answered": 9}
-    documents = write_documents(here)
+    assert account["num_comparisons"] >= 2
+    assert account["statuses"] == {"answered": 6}
+    documents = write_documents(here, num=1)
     assert palate("triples", documents, "-o", "t.parquet", "-k", "2", "--max-tokens", "1500", *words) == 0
     account = json.loads(capsys.readouterr().out)
-    assert account["num_triples"] == 4 and account["num_pairs"] >= 1
+    assert account["num_triples"] == 2 and account["num_pairs"] >= 1
     pairs = read_records(SourceOptions(source="t.parquet")).records
     assert len(pairs) == account["num_pairs"]
     texts = {row["id"]: row.get("content") for row in rows_of(here / "docs.jsonl")}
@@ -244,4 +245,4 @@ def test_offline_with_the_playground(here, capsys, monkeypatch):
         assert pair.rejected[0].content not in texts[pair.provenance.detail["document"]]
         assert pair.provenance.detail["model"] == "playground"
         (origin,) = pair.provenance.detail["origin"]
-        assert origin["source"] == "docs.jsonl" and origin["line"] in (1, 2)
+        assert origin["source"] == "docs.jsonl" and origin["line"] == 1

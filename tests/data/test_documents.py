@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from palate.data.documents import read_documents
+from palate.data.extracts import make_extracts
 from palate.errors import DataError
 
 
@@ -115,3 +118,33 @@ def test_what_cannot_be_told_is_an_error(tmp_path):
     (tmp_path / "x.docx").write_text("x")
     with pytest.raises(DataError, match="is no format"):
         read_documents(str(tmp_path / "x.docx"))
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.binary(max_size=200)
+    | st.lists(
+        st.dictionaries(st.sampled_from(["content", "id", "link", "title", "x"]), VALUES), max_size=5
+    ).map(lambda rows: "".join(json.dumps(row) + "\n" for row in rows).encode()),
+    st.sampled_from(["txt", "md", "jsonl", "json", "csv"]),
+)
+def test_any_bytes_are_documents_set_aside_or_an_error_that_is_explained(tmp_path, data, suffix):
+    path = tmp_path / f"d.{suffix}"
+    path.write_bytes(data)
+    try:
+        documents, set_aside = read_documents(str(path))
+    except DataError as error:
+        assert error.what
+        return
+    assert len(documents) + len(set_aside) >= 1
+    assert all(row.reason for row in set_aside)
+    found = make_extracts(documents, min_characters=1, max_characters=30)
+    told = "".join("".join(e.sentences) for e in found.extracts)
+    assert "".join(told.split()) == "".join("".join(d.text.split()) for d in documents)

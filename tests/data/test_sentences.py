@@ -68,7 +68,7 @@ SCRAPS = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(SCRAPS, max_size=40).map("".join), st.sampled_from(["en", "de", "zh", "ar", "ru", "ja"]))
 @example("¶ ∯ hello. World ☉ ȸ ♨ ☝", "en")  # pysbd's own marks, which it gives back as full stops
 @example("♬♨ȹȸ☄☈☇☊☋. ♠ ★", "en")
@@ -79,7 +79,7 @@ def test_nothing_is_lost_or_made_up(text: str, language: str) -> None:
     assert all(sentence == folded(sentence) and sentence for sentence in found)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.text(max_size=120))
 def test_nothing_is_lost_of_any_text(text: str) -> None:
     cleaned = clean_text(text)
@@ -109,12 +109,13 @@ class _Losing:
 )
 def test_a_segmenter_that_loses_text_is_not_believed(parts, monkeypatch) -> None:
     monkeypatch.setattr(module, "_segmenter", lambda language: _Losing(parts))
-    assert split_sentences("Here is one. And two.") == ["Here is one.", "And two."]
+    text = "Here is one sentence. And Prof. Fox wrote another."
+    assert split_sentences(text) == ["Here is one sentence.", "And Prof. Fox wrote another."]
 
 
 def test_a_long_text_is_given_in_pieces_that_end_where_sentences_do() -> None:
-    text = "The quick brown fox met Dr. Smith at noon. " * 1000
-    assert split_sentences(text) == ["The quick brown fox met Dr. Smith at noon."] * 1000
+    sentence = "The quick brown fox met Dr. Smith and Prof. Hare yesterday."
+    assert split_sentences(f"{sentence} " * 1000) == [sentence] * 1000
     endless = "word " * 20_000
     assert split_sentences(endless) == [endless.strip()]
     assert split_sentences("她走了。" * 10_000) == ["她走了。"] * 10_000

@@ -56,12 +56,12 @@ def texts(replies) -> dict[str, str]:
 
 
 def test_an_answer_does_not_depend_on_what_is_asked_beside_it(store, folder, tmp_path):
-    asked = [r for n in range(3) for r in requests(4, sample=n)]
-    together = texts(model(store, folder, batch_size=12).ask(asked))
+    asked = [r for n in range(2) for r in requests(3, sample=n)]
+    together = texts(model(store, folder, batch_size=6).ask(asked))
     with ResponseStore(tmp_path / "other.sqlite3") as other:
         alone = texts(model(other, folder, batch_size=1).ask(reversed(asked)))
     assert together == alone
-    assert len(set(together.values())) > 8  # samples differ
+    assert len(set(together.values())) > 4  # samples differ
 
 
 def test_what_it_said_it_says_again_without_loading_anything(store, folder, monkeypatch):
@@ -108,8 +108,8 @@ def test_greedily_it_says_what_the_engine_says(store, folder):
 
 
 def test_every_answer_fits_its_schema(store, folder):
-    replies = list(model(store, folder).ask(requests(6, schema=COLOURS, max_tokens=200)))
-    assert [(reply.status, reply.form) for reply in replies] == [("answered", "schema")] * 6
+    replies = list(model(store, folder).ask(requests(4, schema=COLOURS, max_tokens=200)))
+    assert [(reply.status, reply.form) for reply in replies] == [("answered", "schema")] * 4
     for reply in replies:
         assert reply.parsed["colour"] in COLOURS["properties"]["colour"]["enum"]
         assert reply.parsed["name"][-1] == "." and len(reply.parsed["parts"]) == 2

@@ -39,12 +39,15 @@ _CLOSERS = "\"'”’»)\\]）」』】〉》"
 _CERTAIN_CLOSERS = "”’）」』】〉》"
 _NOT_YET = f"(?![{_FULL_STOPS}{_CLOSERS}])"
 _AFTER_FULL_STOP = re.compile(f"(?<=[{_FULL_STOPS}]){_NOT_YET}|(?<=[{_FULL_STOPS}][”’」』）】]){_NOT_YET}")
+# A word too long for an abbreviation, a full stop, and a capital or a letter of a script without case.
 _SAFE_BREAK = re.compile(
-    rf"(?<=[^\W\d_]{{3}}[.!?…])[{_CLOSERS}]*\s+(?=\W{{0,2}}[^\W\d_a-z])|(?<=[!?…])[{_CLOSERS}]*\s+"
+    rf"(?:(?<=[a-zà-öø-ÿ]{{6}}[.!?…])|(?<=[^\W\d_a-z]{{7}}[.!?…]))[{_CLOSERS}]*\s+(?=\W{{0,2}}[^\W\d_a-z])"
 )
 
-_MAX_CHARACTERS_AT_ONCE = 8_000
-"""pysbd goes over the whole text for every rule: what it is given at once is kept short."""
+_MAX_CHARACTERS_AT_ONCE = 2_500
+"""pysbd takes time with the square of what it is given at once."""
+_MAX_UNBROKEN_CHARACTERS = 32_000
+"""A longer passage without any sure end of a sentence is not given to it."""
 
 
 def clean_text(text: str) -> str:
@@ -143,7 +146,7 @@ def _next_break(block: str, start: int) -> int:
 
 def _divided(passage: str, segmenter: Any) -> list[str]:
     """pysbd's sentences as slices of the passage, or a plain division where they are not."""
-    if len(passage) > 4 * _MAX_CHARACTERS_AT_ONCE:
+    if len(passage) > _MAX_UNBROKEN_CHARACTERS:
         return _divided_safely(passage)
     try:
         parts = segmenter.segment(passage)
