@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from palate.data import stream_records
+from palate.data.audit import audit_source
 from palate.engine import Renderer
 from palate.errors import DataError
-from palate.pipeline import auditing, train_stage
+from palate.pipeline import auditing, stages, train_stage
 from palate.pipeline.auditing import RendererTokens, audit_before_run
+from palate.playground import write_pairs
 from palate.recipe import DataOptions, SourceOptions
 from palate.report import build_report
 from palate.train import RunFolder
@@ -163,7 +165,24 @@ def test_an_audit_before_a_run_finds_what_only_tokens_show(recipe_of):
     assert (truncation["count"], truncation["figures"]["share_too_long"]["chosen"]) == (1, 0)
 
 
-def test_titles_and_the_playground_are_not_stopped(tmp_path, base):
+def test_the_playground_is_not_stopped():
+    found = audit_source(stream_records(SourceOptions(source=str(write_pairs()))), near_duplicates=False)
+    assert not [finding.check for finding in found.findings if finding.blocks_training]
+    # Its taste is a way to open and to close a sentence, and the audit sees that.
+    assert "one_sided_phrase" in {finding.check for finding in found.findings}
+
+
+def test_several_processes_stop_together(recipe_of, monkeypatch):
+    """The others do not audit: they are told by the main one."""
+    recipe = recipe_of(rows=[*good_rows(), BROKEN])
+    refusal = DataError("broken", where="rows.jsonl")
+    told = type("Told", (), {"is_main": False, "share": lambda self, mine: (mine, refusal)[1]})()
+    monkeypatch.setattr(stages, "audit_before_run", None)
+    with pytest.raises(DataError, match="broken"):
+        stages._audit(recipe, None, None, RunFolder(recipe.output), None, Watcher(), told)
+
+
+def test_titles_are_not_stopped(tmp_path, base):
     titles = Path(__file__).parents[2].parent / "shared" / "data" / "youtube_titles" / "preferences.csv"
     if not titles.exists():
         pytest.skip("youtube_titles is not at hand: it is looked for in ../shared/data")

@@ -70,6 +70,7 @@ def test_a_run_does_everything_once(tmp_path: Path, base: Path) -> None:
     recipe = tiny_recipe(tmp_path, base, "compare.judge=longer")
     first, again, mended = Notes(), Notes(), Notes()
     summary = run_recipe(recipe, first)
+    assert first.tasks.pop(0).startswith("auditing ")
     assert first.tasks == ["reference log-probabilities", "training", "answers of base", "answers of tuned"]
     folder = RunFolder(recipe.output)
     made = sorted(file.name for file in folder.path.iterdir() if not file.name.startswith("."))
