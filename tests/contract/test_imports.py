@@ -9,7 +9,8 @@ import sys
 import pytest
 
 LIGHT = [
-    "palate", "palate.asking", "palate.data", "palate.errors", "palate.judge", "palate.recipe", "palate.records",
+    "palate", "palate.errors", "palate.records", "palate.recipe", "palate.asking", "palate.data",
+    "palate.judge", "palate.generate",
 ]  # fmt: skip
 HEAVY = {"torch", "transformers", "peft", "accelerate", "datasets"}
 
