@@ -16,6 +16,7 @@ __all__ = ["list_items", "not_json", "reason_of"]
 _CHUNK_CHARACTERS = 256 * 1024
 _LONGEST_TOKEN = 16
 """A number, word or escape that is cut off by the end of what was read is wrong within so many characters."""
+_AFTER_VALUE = ",] \t\n\r"
 _WHITE = re.compile(r"[ \t\n\r]*")
 
 
@@ -121,7 +122,9 @@ class _Window:
                 if self._ended or (not open_text and error.pos < len(self._part) - _LONGEST_TOKEN):
                     raise
             else:
-                if end < len(self._part) or self._ended:  # at the end, a number may go on
+                # Cut off in a number, what was read is another number: 0 of 0.5.
+                is_over = self._part[end : end + 1] in _AFTER_VALUE and end < len(self._part)
+                if is_over or end < len(self._part) - _LONGEST_TOKEN or self._ended:
                     self.at = end
                     return value
             held = len(self._part) - self.at
