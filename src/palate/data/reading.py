@@ -60,8 +60,9 @@ class RecordStream:
     grow with the source. The layout is known at once, `num_rows` after the last row.
     """
 
-    def __init__(self, options: SourceOptions, system: str | None = None) -> None:
+    def __init__(self, options: SourceOptions, system: str | None = None, name: str | None = None) -> None:
         self.options = options
+        self.name = name
         self.system = system
         sample, is_all = first_rows(open_rows(options), SAMPLE_ROWS)
         if not sample:
@@ -77,8 +78,8 @@ class RecordStream:
 
     @property
     def source(self) -> str:
-        """Where the rows come from."""
-        return self.options.source
+        """Where the rows come from, as accounts say it."""
+        return self.name or self.options.source
 
     @property
     def kind(self) -> Kind:
@@ -122,24 +123,28 @@ class RecordStream:
         except Unusable as reason:
             return SetAside(options.source, raw.line, str(reason), raw.excerpt, reason.code)
 
-    def _rows_to_divide(self) -> int:
-        """How many rows there are, counted where a share of them is asked for."""
-        if self.options.support_ratio is None:
-            return 1
+    def count_rows(self) -> int:
+        """How many rows there are; where that is not known, they are gone through once, unread."""
         if self.num_rows is None:
             self.num_rows = sum(1 for _ in open_rows(self.options))
         return self.num_rows
 
+    def _rows_to_divide(self) -> int:
+        return 1 if self.options.support_ratio is None else self.count_rows()
 
-def stream_records(options: SourceOptions, *, system: str | None = None) -> RecordStream:
+
+def stream_records(
+    options: SourceOptions, *, system: str | None = None, name: str | None = None
+) -> RecordStream:
     """The records of a source one at a time, for data larger than memory.
 
-    `system` is put before every prompt that has no system message.
+    `system` is put before every prompt that has no system message. `name` is what accounts call the source,
+    where that is not what `options` call it.
 
     Raises:
         DataError: as `read_records`; what is wrong further down is raised where it is met.
     """
-    return RecordStream(options, system)
+    return RecordStream(options, system, name)
 
 
 def read_records(options: SourceOptions, *, system: str | None = None) -> RecordSet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from palate.pipeline.stages import base_folder, read_source
+from palate.pipeline.stages import base_folder, open_source
 from palate.recipe import Recipe
 from palate.train.plan import plan_run
 from palate.train.probe import probe_run
@@ -23,9 +23,9 @@ def plan_recipe(recipe: Recipe, watcher: Watcher | None = None, *, probe: bool =
         CallError: the recipe, data or model cannot be used.
     """
     watcher = watcher or Watcher()
-    train_records = read_source(recipe.data.train, recipe.data.system)
+    train_records = open_source(recipe.data.train, recipe.data.system)
     held_out = recipe.data.eval
-    eval_records = read_source(held_out, recipe.data.system) if held_out is not None else None
+    eval_records = open_source(held_out, recipe.data.system) if held_out is not None else None
     base = base_folder(recipe, watcher)
     plan = plan_run(recipe, train_records, eval_records, watcher, base)
     plan["probe"] = probe_run(recipe, plan, train_records, watcher, base) if probe else None

@@ -5,7 +5,6 @@ Here names that only Palate knows (`playground`) become folders and files; the r
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from palate.data import RecordSet, read_prompts, read_records
+from palate.data import RecordStream, read_prompts, stream_records
 from palate.errors import PalateError, RecipeError
 from palate.evaluate import Contestant, compare_models, held_out_accuracy
 from palate.judge import load_scorer
@@ -98,10 +97,9 @@ def train_stage(
             watcher.note(f"{folder.path} is trained already")
             _note_changed_data(recipe, folder, watcher)
             return folder.read("summary.json")
-        train_records = read_source(recipe.data.train, recipe.data.system)
+        train_records = open_source(recipe.data.train, recipe.data.system)
         held_out = recipe.data.eval
-        eval_records = read_source(held_out, recipe.data.system) if held_out is not None else None
-        watcher.note(_account_of(train_records))
+        eval_records = open_source(held_out, recipe.data.system) if held_out is not None else None
         base = base_folder(recipe, watcher)
         _audit(recipe, train_records, eval_records, folder, base, watcher, processes)
         with processes.noticing_loss():
@@ -110,8 +108,8 @@ def train_stage(
 
 def _audit(
     recipe: Recipe,
-    train_records: RecordSet,
-    eval_records: RecordSet | None,
+    train_records: RecordStream,
+    eval_records: RecordStream | None,
     folder: RunFolder,
     base: Path | None,
     watcher: Watcher,
@@ -260,11 +258,12 @@ def playground_folder(watcher: Watcher | None = None) -> Path:
             watcher.end()
 
 
-def read_source(source: SourceOptions, system: str | None) -> RecordSet:
+def open_source(source: SourceOptions, system: str | None) -> RecordStream:
+    """The rows a recipe names, read one at a time: a million of them need no more memory than a few."""
     if source.source != PLAYGROUND:
-        return read_records(source, system=system)
+        return stream_records(source, system=system)
     local = source.model_copy(update={"source": str(write_pairs())})
-    return dataclasses.replace(read_records(local, system=system), source=PLAYGROUND)
+    return stream_records(local, system=system, name=PLAYGROUND)
 
 
 def _check(options: CompareOptions) -> None:
@@ -301,10 +300,3 @@ def _prompts(recipe: Recipe, options: CompareOptions) -> Sequence[Messages]:
         return held_out_prompts(options.num_prompts)
     held_out = RunFolder(recipe.output).read("evaluation/prompts.json")["prompts"]
     return [as_messages(prompt) for prompt in held_out]
-
-
-def _account_of(found: RecordSet) -> str:
-    return (
-        f"{found.source}: {found.num_rows} rows, layout {found.layout}, "
-        f"{len(found.records)} {found.kind} kept, {len(found.set_aside)} rows set aside"
-    )

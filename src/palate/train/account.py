@@ -14,7 +14,7 @@ from palate.train.loop import Trainer
 from palate.train.memory import peak_memory_bytes
 from palate.train.run_folder import RunFolder
 
-__all__ = ["num_rows_set_aside", "summarise", "write_data_account", "write_origins"]
+__all__ = ["account_in_words", "num_rows_set_aside", "summarise", "write_data_account", "write_origins"]
 
 
 def write_data_account(
@@ -49,6 +49,13 @@ def write_data_account(
     # What the models are compared on: kept here, for the data may have changed or moved by then.
     as_dicts = [[message.as_dict() for message in prompt] for prompt in eval_set.examples.prompts()]
     folder.write("evaluation/prompts.json", {"prompts": as_dicts})
+
+
+def account_in_words(source: str, records: Records, found: ExampleSet) -> str:
+    """What reading a source came to, in a line."""
+    num_rows, num_aside = found.table.num_rows, len(found.table.asides)
+    kept = f"{num_rows - num_aside} {records.kind} kept, {num_aside} rows set aside"
+    return f"{source}: {num_rows} rows, layout {records.layout}, {kept}"
 
 
 def num_rows_set_aside(train_set: ExampleSet, eval_set: ExampleSet) -> int:

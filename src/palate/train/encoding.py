@@ -102,7 +102,9 @@ class _Encoder:
             with_completions=with_completions,
             num_bytes=file.stat().st_size if file is not None and found.options.limit is None else 0,
         )
-        return replace(table, name=key, sources=(found.source,))  # another path may have had this content
+        return replace(
+            table, name=key, sources=(found.options.source,)
+        )  # another path may have had this content
 
     def with_mismatched(self, examples: Examples) -> Examples:
         """The examples, each with a completion of another prompt besides."""

@@ -17,7 +17,7 @@ from palate.errors import DataError, RecipeError, TrainingError
 from palate.objectives import objective_for
 from palate.recipe import Recipe, TrainOptions
 from palate.records import content_id
-from palate.train.account import summarise, write_data_account, write_origins
+from palate.train.account import account_in_words, summarise, write_data_account, write_origins
 from palate.train.batches import BatchPlan, RowCost, cut_into_rows, plan_batches
 from palate.train.checkpoint import checkpoint_folder, publish
 from palate.train.disk import require_room
@@ -73,6 +73,7 @@ def train(
     policy = _load(recipe, base_folder, processes, watcher)
     renderer = Renderer(policy.tokenizer, recipe.data.template, policy.stop_ids())
     train_set, eval_set = encode_data(recipe, train_records, eval_records, renderer, watcher)
+    watcher.note(account_in_words(recipe.data.train.source, train_records, train_set))
     _note_one_sided_labels(train_set, watcher)
     checkpoint = None
     if processes.is_main:
