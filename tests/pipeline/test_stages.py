@@ -75,7 +75,7 @@ def test_a_run_does_everything_once(tmp_path: Path, base: Path) -> None:
     folder = RunFolder(recipe.output)
     made = sorted(file.name for file in folder.path.iterdir() if not file.name.startswith("."))
     assert made == [
-        "adapter", "checkpoints", "data.json", "environment.json", "evaluation", "lineage.json",
+        "adapter", "audit.json", "checkpoints", "data.json", "environment.json", "evaluation", "lineage.json",
         "metrics.jsonl", "recipe.yaml", "report.html", "summary.json",
     ]  # fmt: skip
     times = {
