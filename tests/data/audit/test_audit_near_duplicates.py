@@ -91,6 +91,14 @@ def test_other_answers_to_nearly_the_same_prompt_are_near_prompts_only(audit_row
     assert (finding.figures["num_near_rows"], finding.figures["num_near_prompts"]) == (0, 1)
 
 
+def test_rows_that_share_two_thirds_are_none(audit_rows):
+    rows, others = _long_rows(), make_clean_rows(3, 88)
+    for number, other in enumerate(others):
+        row = rows[number]
+        rows.append({name: text[: int(len(text) * 0.75)] + other[name] for name, text in row.items()})
+    assert "duplicate_near" not in {finding.check for finding in audit_rows(rows).findings}
+
+
 def test_a_pair_turned_round_is_none(audit_rows):
     rows = _long_rows()
     rows.append(pair(rows[4]["prompt"], _near(rows[4]["rejected"]), _near(rows[4]["chosen"])))

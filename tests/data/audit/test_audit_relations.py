@@ -65,6 +65,11 @@ def test_the_majority_decides_and_a_draw_decides_nothing(audit_rows, clean_rows)
     assert "circular_triad" in checks(round_about)
     assert "circular_triad" not in checks([*round_about, against])
     assert "circular_triad" not in checks([*round_about, against, {**against, "id": 2}])
+    # The other way round as well: a draw that was taken for either order would close one of the circles.
+    other_way = [{**row, "chosen": row["rejected"], "rejected": row["chosen"]} for row in round_about]
+    back = {**against, "chosen": against["rejected"], "rejected": against["chosen"]}
+    assert "circular_triad" in checks(other_way)
+    assert "circular_triad" not in checks([*other_way, back])
 
 
 def _triads_one_by_one(edges: list[tuple[int, int]]) -> tuple[int, int]:

@@ -102,6 +102,16 @@ def test_counting_smooths_and_leaves_draws_undecided(audit_rows, clean_rows):
     assert (counting["num"], counting["of"]) == (40, 40)  # E has 1 of 2: a draw with D
 
 
+def test_one_win_of_one_is_less_than_nine_of_ten(audit_rows, clean_rows):
+    """Smoothed 2/3 against 10/12; unsmoothed it would be 1 against 0.9."""
+    once, often, loser = "Completion that won once.", "Completion that won often.", "Completion that lost."
+    pairs = [(once, loser), *[(often, loser)] * 9, (loser, often)]
+    train = [*clean_rows, *(pair(f"Prompt number {n * 7}?", a, b) for n, (a, b) in enumerate(pairs))]
+    held_out = [pair(f"Held out {n * 7}?", often, once) for n in range(30)]
+    counting = finding_of(audit_rows(train, held_out), "counting_baseline").figures["counting"]
+    assert (counting["num"], counting["of"]) == (30, 30)
+
+
 def _of_length(seed: int, longer: int, num: int) -> list[dict[str, str]]:
     """`num` pairs of which the first `longer` have a chosen side twice as long."""
     rows = make_clean_rows(num, seed)
