@@ -117,3 +117,10 @@ def test_weights_keep_their_mean_and_their_bounds(rows):
     balance = balanced_by_weighing(differences, weights)
     assert (weights * balance.factors).sum() == pytest.approx(weights.sum())
     assert balance.factors.max() / balance.factors.min() <= MAX_WEIGHT**2 * (1 + 1e-9)
+
+
+def test_it_stops_where_no_bin_has_too_many():
+    """64 and 76 are of one bin, ten of each side: dropping one would only unbalance the share."""
+    balance = dropping([76] * 10 + [-64] * 10)
+    assert not balance.dropped.any()
+    assert not balance.after.is_balanced
