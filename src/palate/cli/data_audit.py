@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import cyclopts
 from rich.text import Text
@@ -14,11 +14,13 @@ from rich.text import Text
 from palate.cli.console import ConsoleWatcher, output_console, print_json
 from palate.cli.source_options import DEFAULTS, ReadingOptions, source_options
 from palate.data import read_documents, stream_records
-from palate.data.audit import Audit, Finding, SourceAccount, audit_source
-from palate.data.audit.token_checks import Tokens
 from palate.data.excerpts import excerpt
 from palate.durable import write_text
 from palate.errors import DataError
+
+if TYPE_CHECKING:
+    from palate.data.audit import Audit, Finding, SourceAccount
+    from palate.data.audit.token_checks import Tokens
 
 __all__ = ["audit"]
 
@@ -62,6 +64,8 @@ def audit(
     as_json
         Print JSON.
     """
+    from palate.data.audit import audit_source  # numpy, which no other `palate data` command's help needs
+
     held_out = None
     if against is not None:
         held_out = stream_records(
@@ -76,9 +80,8 @@ def audit(
         watcher=ConsoleWatcher(),
     )
     if html is not None:
-        from palate.report.audit_page import (
-            render_audit_page,
-        )  # what draws pages is not needed to say what was found
+        # What draws pages is not needed to say what was found.
+        from palate.report.audit_page import render_audit_page
 
         write_text(html, render_audit_page(found))
     if as_json:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import cyclopts
 from rich.text import Text
@@ -14,17 +14,11 @@ from rich.text import Text
 from palate.cli.console import output_console, print_json
 from palate.cli.source_options import DEFAULTS, ReadingOptions, source_options
 from palate.data import stream_records
-from palate.data.curation import (
-    CurationOptions,
-    SplitOptions,
-    StepAccount,
-    curate_records,
-    split_source,
-    write_curation,
-    write_split,
-)
 from palate.data.excerpts import excerpt
 from palate.errors import DataError
+
+if TYPE_CHECKING:
+    from palate.data.curation import StepAccount
 
 __all__ = ["curate", "split"]
 
@@ -97,6 +91,8 @@ def curate(
     as_json
         Print JSON.
     """
+    from palate.data.curation import CurationOptions, curate_records, write_curation  # numpy, which no help needs
+
     if (out is None) != dry_run or (dry_run and overwrite):
         raise DataError(
             "--dry-run writes nothing, so --out and --overwrite have no effect"
@@ -195,6 +191,8 @@ def split(
     as_json
         Print JSON.
     """
+    from palate.data.curation import SplitOptions, split_source, write_split  # scipy
+
     options = SplitOptions(
         eval_fraction=eval_fraction,
         test_fraction=test_fraction,
