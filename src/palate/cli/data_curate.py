@@ -91,7 +91,8 @@ def curate(
     as_json
         Print JSON.
     """
-    from palate.data.curation import CurationOptions, curate_records, write_curation  # numpy, which no help needs
+    # numpy and scipy, here and in `split`: no help page needs them.
+    from palate.data.curation import CurationOptions, curate_records, write_curation
 
     if (out is None) != dry_run or (dry_run and overwrite):
         raise DataError(
@@ -191,7 +192,7 @@ def split(
     as_json
         Print JSON.
     """
-    from palate.data.curation import SplitOptions, split_source, write_split  # scipy
+    from palate.data.curation import SplitOptions, split_source, write_split
 
     options = SplitOptions(
         eval_fraction=eval_fraction,

@@ -150,3 +150,25 @@ def test_memory_is_bounded_and_what_is_frequent_stays(audit_rows, monkeypatch):
     figures = finding_of(audit, "one_sided_phrase").figures
     assert figures["phrases_forgotten"]
     assert [phrase["phrase"] for phrase in figures["phrases"]] == ["well now my friend"]
+
+
+def test_rows_with_a_phrase_are_counted_each_once(audit_rows):
+    """40 rows have a refusal, 40 a closing, 20 of them both: 60 rows, however many phrases tell of them."""
+    rows = make_clean_rows(200)
+    for row in rows[:40]:
+        row["rejected"] = f"I'm sorry, but I cannot help with that. {row['rejected']}"
+    for row in rows[20:60]:
+        row["chosen"] = f"{row['chosen']} So much for all that."
+    finding = finding_of(audit_rows(rows, near_duplicates=False), "one_sided_phrase")
+    assert (finding.count, finding.num_kept, finding.figures["num_rows"]) == (60, 60, 200)
+    assert finding.figures["num_phrases"] == len(finding.figures["phrases"]) > 1
+    assert finding.meaning.startswith("60 rows of 200 hold one or more of")
+
+
+def test_rows_are_counted_although_rare_phrases_are_forgotten(audit_rows, monkeypatch):
+    rows = seeded("Well now my friend, ", num=400)
+    num = sum(row["chosen"].startswith("Well now") for row in rows)
+    monkeypatch.setattr(phrases, "_MAX_PHRASES", 500)
+    finding = finding_of(audit_rows(rows, near_duplicates=False), "one_sided_phrase")
+    assert finding.figures["phrases_forgotten"]
+    assert finding.count == finding.figures["phrases"][0]["num_preferred"] == num

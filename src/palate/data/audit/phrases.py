@@ -10,6 +10,8 @@ from typing import Any
 
 from palate.data.audit.check import AuditedRecord, Check
 from palate.data.audit.finding import MAX_EXAMPLES, CheckName, Finding
+from palate.data.audit.holders import Holders
+from palate.data.audit.set_aside import rows
 from palate.data.excerpts import excerpt
 from palate.records import Labelled
 
@@ -67,6 +69,8 @@ def difference_in_deviations(num_liked: int, of_liked: int, num_other: int, of_o
 class _Seen:
     """How many rows have a phrase on each side, and the first of them."""
 
+    number: int
+    """The phrase's own, never given to another."""
     liked: int
     other: int
     place: str
@@ -103,6 +107,8 @@ class OneSidedPhrases(Check):
 
     def __init__(self) -> None:
         self._phrases: dict[tuple[str, str], _Seen] = {}
+        self._num_named = 0
+        self._holders = Holders()
         self._num = {True: 0, False: 0}
         self._prompts = _DistinctPrompts()
         self._num_rows = 0
@@ -121,7 +127,9 @@ class OneSidedPhrases(Check):
             for key in set(_phrases_of(turns[0], turns[-1])) if turns else ():
                 seen = self._phrases.get(key)
                 if seen is None:
-                    seen = self._phrases[key] = _Seen(0, 0, record.place)
+                    seen = self._phrases[key] = _Seen(self._num_named, 0, 0, record.place)
+                    self._num_named += 1
+                self._holders.add(seen.number, self._num_rows)
                 if liked:
                     seen.liked += 1
                 else:
@@ -137,23 +145,31 @@ class OneSidedPhrases(Check):
                 key: seen for key, seen in self._phrases.items() if seen.liked + seen.other > least
             }
             least *= 2
+        self._holders.forget_others([seen.number for seen in self._phrases.values()])
 
     def findings(self) -> Iterator[Finding]:
         found = self._found()
         if not found:
             return
         told = "; ".join(self._in_words(phrase) for phrase in found[:3])
+        num = self._holders.num_rows([seen.number for _, _, seen in found])
+        which = (
+            "a phrase that one side has far more often than the other"
+            if len(found) == 1
+            else f"one or more of {len(found)} phrases that one side has far more often than the other"
+        )
         yield Finding(
             self.name,
             "warning",
-            len(found),
+            num,
             tuple(self._as_example(phrase) for phrase in found[:MAX_EXAMPLES]),
-            f"{len(found)} phrases are on one side far more often than on the other: {told}. Such a phrase "
+            f"{rows(num)} of {self._num_rows:,} hold{'s' if num == 1 else ''} {which}: {told}. Such a phrase "
             "is learned before anything that took judgement.",
             "Drop the phrase from the completions, or rows where only one side has it. Leave it where the "
             "phrase is the taste.",
             {
-                "counts": "phrases",
+                "num_rows": self._num_rows,
+                "num_phrases": len(found),
                 "rows_a_prompt": self._rows_a_prompt(),
                 "num_preferred": self._num[True],
                 "num_other": self._num[False],
@@ -161,7 +177,7 @@ class OneSidedPhrases(Check):
                 "phrases_forgotten": self._forgot,
                 "phrases": [self._figures(phrase) for phrase in found],
             },
-            len(found),
+            num,
         )
 
     def _tested(self) -> list[tuple[tuple[str, str], _Seen]]:
@@ -200,6 +216,8 @@ class OneSidedPhrases(Check):
         return {
             "kind": kind,
             "phrase": excerpt(text, 80),
+            "num_preferred": seen.liked,
+            "num_other": seen.other,
             "share_preferred": seen.liked / self._num[True],
             "share_other": seen.other / self._num[False],
             "z": z,
