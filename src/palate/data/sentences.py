@@ -29,7 +29,6 @@ _OTHER_TAGS = re.compile(rf"</?(?:{_TAGS}){_ATTRIBUTES}>", re.IGNORECASE)
 _ENTITY = re.compile(
     r"&(?:amp|lt|gt|quot|apos|nbsp|hellip|mdash|ndash|[lr][sd]quo|#\d{1,6}|#[xX][\da-fA-F]{1,5});"
 )
-_EMPTY_EMPHASIS = re.compile(r"(?<!\S)[_*]{2,}(?:\s+[_*]{2,})*(?!\S)")
 
 _PARAGRAPH = re.compile(r"\n{2,}")
 _NEW_ITEM = re.compile(r"\n(?=(?:[-*+•‣] |#{1,6} |\d{1,3}[.)] |\|))")
@@ -47,16 +46,15 @@ _SAFE_BREAK = re.compile(
 _MAX_CHARACTERS_AT_ONCE = 2_500
 """pysbd takes time with the square of what it is given at once."""
 _MAX_UNBROKEN_CHARACTERS = 32_000
-"""A longer passage without any sure end of a sentence is not given to it."""
+"""A longer passage without any sure end of a sentence is given to it in windows."""
 
 
 def clean_text(text: str) -> str:
     """The text without what is none; no word is taken out.
 
     Control characters, invisible marks (byte-order marks, soft hyphens, marks of direction) and the tags of
-    HTML's text elements go; what stood between two tags stays. Entities become their characters. Runs of
-    `__` or `**` that stand alone, as conversions of empty links leave them, go. Every kind of space becomes
-    a space, every line end `\\n`; several spaces become one, and several empty lines one.
+    HTML's text elements go; what stood between two tags stays. Entities become their characters. Every kind
+    of space becomes a space, every line end `\\n`; several spaces become one, and several empty lines one.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n\n")
     text = _BLOCK_TAGS.sub("\n\n", text)
@@ -64,7 +62,6 @@ def clean_text(text: str) -> str:
     text = _OTHER_TAGS.sub("", text)
     text = _ENTITY.sub(lambda found: html.unescape(found[0]), text)
     text = "".join(map(_plain, text))
-    text = _EMPTY_EMPHASIS.sub(" ", text)
     lines = (" ".join(line.split()) for line in text.split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
@@ -147,13 +144,43 @@ def _next_break(block: str, start: int) -> int:
 def _divided(passage: str, segmenter: Any) -> list[str]:
     """pysbd's sentences as slices of the passage, or a plain division where they are not."""
     if len(passage) > _MAX_UNBROKEN_CHARACTERS:
-        return _divided_safely(passage)
+        return _divided_in_windows(passage, segmenter)
+    return _by_pysbd(passage, segmenter) or _divided_safely(passage)
+
+
+def _divided_in_windows(passage: str, segmenter: Any) -> list[str]:
+    """The sentences of a passage too long for pysbd, window by window.
+
+    What a window ends with may go on: its last sentence is the beginning of the next window. A window in
+    which none ends is the beginning of the sentence that ends later.
+    """
+    sentences: list[str] = []
+    begun = start = 0
+    while start < len(passage):
+        end = min(start + _MAX_CHARACTERS_AT_ONCE, len(passage))
+        if end < len(passage):
+            end = passage.rfind(" ", start + _MAX_CHARACTERS_AT_ONCE // 2, end) + 1 or end
+        parts = _by_pysbd(passage[start:end], segmenter)
+        ended = parts if end == len(passage) else parts[:-1]
+        if not ended:
+            start = end
+            continue
+        for part in ended:
+            start = passage.index(part, start) + len(part)
+            sentences.append(passage[begun:start].strip())
+            begun = start
+    rest = passage[begun:].strip()
+    return [*sentences, rest] if rest else sentences
+
+
+def _by_pysbd(passage: str, segmenter: Any) -> list[str]:
+    """Its sentences as slices of the passage; nothing where it fails, or loses or changes text."""
     try:
         parts = segmenter.segment(passage)
     except (re.error, IndexError, ValueError, TypeError, AttributeError, RecursionError):
         # It builds patterns out of the text, and some texts make patterns that are none.
-        return _divided_safely(passage)
-    return _slices(passage, parts) or _divided_safely(passage)
+        return []
+    return _slices(passage, parts)
 
 
 def _slices(passage: str, parts: Sequence[str]) -> list[str]:
