@@ -70,6 +70,42 @@ def test_what_is_not_there_is_not_found(answer):
     assert locate(answer, TEXT, SENTENCES) is None
 
 
+FACTS = [
+    "In 2019 the bakery on Mill Street sold 1,200 loaves a day, and it did not raise its prices.",
+    "In 2020 the bakery on Mill Street sold 1,300 loaves a day, and it did raise its prices.",
+    "Its two ovens weren't repaired before the winter, says the owner of the bakery on Mill Street.",
+]
+
+
+@pytest.mark.parametrize(
+    ("number", "old", "new"),
+    [
+        (0, "1,200", "1,300"),
+        (0, "1,200", "12"),
+        (0, "2019", "2020"),  # all of it but the figure stands in the next sentence
+        (0, "not ", ""),  # nearest to the next sentence, which is about another year
+        (1, "did raise", "did not raise"),
+        (1, "2020", "2021"),
+        (2, "weren't", "were"),
+        (2, "two", "ten"),
+    ],
+)
+def test_another_number_or_negation_is_no_near_miss(number, old, new):
+    answer = FACTS[number].replace(old, new)
+    assert answer != FACTS[number]
+    assert locate(answer, " ".join(FACTS), FACTS) is None
+
+
+def test_numbers_and_negations_that_are_kept_do_not_keep_it_from_being_put_right():
+    for fact, old, new in (
+        (FACTS[0], "1,200", "1200"),
+        (FACTS[2], "weren't", "weren’t"),
+        (FACTS[1], "sold", "made"),
+    ):
+        found = locate(fact.replace(old, new), " ".join(FACTS), FACTS)
+        assert found is not None and " ".join(FACTS)[found.start : found.end] == fact
+
+
 def test_the_similarity_has_to_be_reached():
     """`because` becomes `since`: they share c and e in order, so 5 letters go and 3 come."""
     answer = SENTENCES[1].replace("because", "since")

@@ -16,6 +16,17 @@ MIN_SIMILARITY = 90.0
 """Percent of characters in common, as `locate` counts them, above which a near miss is put right."""
 
 _WORD = re.compile(r"\S+")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_CLAIM = re.compile(
+    r"\d+(?:[.,:/]\d+)*"
+    r"|\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|(?:twen|thir|for|fif|six|seven|"
+    r"eigh|nine)ty|hundreds?|thousands?|millions?|billions?|half|twice)\b"
+    r"|\b(?:not|no|never|none|nor|neither|nobody|nothing|nowhere|without|cannot|hardly|barely|\w+n't)\b"
+    r"|\b(?:nicht|nichts|kein\w*|nie|niemals|ohne|ne|pas|jamais|sans|sin|nunca|não|sem|non|mai|niet|geen)\b"
+    r"|\b(?:не|нет|ни|без|никогда)\b|[不没沒無无未]",
+    re.IGNORECASE,
+)
+"""Numbers and negations, by which a sentence says something else though hardly a letter differs."""
 _SENTENCE_REACH = 25
 """Characters by which an end may move to where a sentence begins or ends."""
 
@@ -43,7 +54,8 @@ def locate(
     First as it is, then up to white space and the shape of quotes, dashes and dots. Else the passage that is
     nearest by aligned characters (rapidfuzz), with its ends moved to the ends of words, or of `sentences`
     where those are near, whichever of these comes nearest to the answer. Its similarity is
-    100 * (1 - insertions and deletions / characters of both), and has to reach `min_similarity`.
+    100 * (1 - insertions and deletions / characters of both), and has to reach `min_similarity`. And it has
+    the answer's numbers and negations, in their order: else it says something else.
     """
     answer = answer.strip()
     if not answer:
@@ -69,14 +81,20 @@ def _nearest(answer: str, text: str, sentences: list[str], min_similarity: float
     sentence_spans = list(_spans(sentences, text))
     starts = _near(found.dest_start, begins, [span[0] for span in sentence_spans])
     stops = _near(found.dest_end, ends, [span[1] for span in sentence_spans])
+    claims = _claims(answer)
     best: Located | None = None
     for start, stop in product(starts, stops):
         if start >= stop:
             continue
         similarity = min(fuzz.ratio(answer, text[start:stop]), 99.99)
-        if similarity >= min_similarity and (best is None or similarity > best.similarity):
+        is_better = similarity >= min_similarity and (best is None or similarity > best.similarity)
+        if is_better and _claims(text[start:stop]) == claims:
             best = Located(start, stop, round(similarity, 2))
     return best
+
+
+def _claims(text: str) -> list[str]:
+    return _CLAIM.findall(_THOUSANDS.sub("", fold(text).casefold()))
 
 
 def _near(place: int, words: list[int], sentences: list[int]) -> list[int]:
