@@ -165,6 +165,7 @@ def test_a_completion_that_follows_itself_is_one(write):
         ({"ranks": 3}, '"ranks" is a number, a list was expected'),
         ({"ranks": "1, 2 and 3"}, '"ranks" should hold a list: it is neither JSON nor a Python literal'),
         ({"ranks": None}, '"ranks" is null, so the order is not known'),
+        ({"ranks": " ", "scores": None}, '"ranks" is empty, so the order is not known'),
         ({"ranks": [1, 2, 3], "scores": [3, 2, 1]}, '"ranks" and "scores" are both given: drop one of the'),
         ({"completions": {"a": 1}}, '"completions" is an object, a list was expected'),
         ({"completions": ["a", ""]}, '"completion 2" is empty'),
@@ -202,6 +203,37 @@ def test_the_order_is_that_of_the_scores_and_nothing_is_made_up(scores):
     assert [scores[place] for place in order.places] == list(order.scores) == sorted(scores, reverse=True)
     tied = [pair for pair in pairwise(order.places) if scores[pair[0]] == scores[pair[1]]]
     assert all(first < second for first, second in tied)
+
+
+UNNAMED = (
+    ' has a number for each completion: if they are ranks or scores, name the column "ranks" or "scores"; '
+    "if the list is best first, name the columns without it"
+)
+
+
+@pytest.mark.parametrize("name", ["score", "rank", "ratings", "rewards"])
+@pytest.mark.parametrize("value", [[1, 2, 3], ["1", "0.5", "-2"], "[1, 2, 3]", "['1', '2', '3']"])
+def test_a_list_is_not_best_first_where_an_unknown_column_may_say_otherwise(write, name, value):
+    assert ranked(write, **{name: value}) == f'"{name}"' + UNNAMED
+
+
+@pytest.mark.parametrize(
+    "value", [[1, 2], [], ["a", "b", "c"], [True, False, True], [None] * 3, 3, "[1,", "1,2,3"]
+)
+def test_a_column_that_is_not_one_number_for_each_says_nothing_of_the_order(write, value):
+    assert ranked(write, other=value) == ["best", "middle", "worst"]
+
+
+def test_columns_that_are_named_leave_the_others_out(write):
+    path = write("rows.json", [RANKING | {"score": [1, 2, 3]}])
+    names = {"prompt": "prompt", "completions": "completions"}
+    (best_first,) = read(path, columns=names).records
+    (by_score,) = read(path, columns=names | {"scores": "score"}).records
+    assert best_first.completions[0][0].content == by_score.completions[-1][0].content == "best"
+
+
+def test_an_empty_cell_of_ranks_beside_scores(write):
+    assert ranked(write, ranks="", scores="[1, 2, 3]") == ["worst", "middle", "best"]
 
 
 # Telling them apart

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -54,6 +55,24 @@ def test_its_rows_are_claimed_by_it_and_by_nothing_else(layout):
 def test_its_rows_are_kept_and_have_its_kind(write, layout):
     found = read_records(SourceOptions(source=write("rows.json", ALL_ROWS[layout])))
     assert (found.layout, found.set_aside, found.kind) == (layout, (), LAYOUTS[layout].kind)
+
+
+@pytest.mark.parametrize("written", [json.dumps, repr])
+@pytest.mark.parametrize("layout", ALL_ROWS)
+def test_rows_written_into_cells_say_what_they_said(write, layout, written):
+    for row in ALL_ROWS[layout]:
+        cells = {k: written(v) if isinstance(v, dict | list) else v for k, v in row.items()}
+        found = read_records(SourceOptions(source=write("rows.csv", [cells]), layout=layout))
+        (meant,) = read_records(SourceOptions(source=write("rows.json", [row]), layout=layout)).records
+        assert found.set_aside == ()
+        assert [record.id for record in found.records] == [meant.id]
+        assert [record.weight for record in found.records] == [meant.weight]
+
+
+@pytest.mark.parametrize("answer", ['{"from": "Rome", "to": "Paris"}', '{"content": 3}', "{", "{'a': 1}"])
+def test_an_answer_in_json_is_no_message(answer):
+    row = first("sharegpt") | {"chosen": answer}
+    assert convert("sharegpt", row).chosen == said(f"a: {answer}")
 
 
 @pytest.mark.parametrize("one", ALL_ROWS)
@@ -274,7 +293,8 @@ def test_a_dialogue_with_another_label_is_no_tagged_one(column):
 def test_webgpt_goes_by_its_scores():
     assert convert("webgpt", first("webgpt")).gap == 1
     assert "neither is better" in refused("webgpt", first("webgpt") | {"score_0": 0, "score_1": "0"})
-    assert refused("webgpt", first("webgpt") | {"question": {"id": 1}}) == '"question" is null'
+    for question in ({"id": 1}, {"full_text": None}):
+        assert '"question" is ' in refused("webgpt", first("webgpt") | {"question": question})
 
 
 def test_a_tagged_dialogue_without_an_answer():

@@ -17,6 +17,7 @@ __all__ = [
     "is_transcript",
     "list_field",
     "messages_field",
+    "object_in",
     "prompt_field",
     "text_field",
     "turns",
@@ -32,6 +33,7 @@ _SHAREGPT_ROLES: dict[str, Role] = {
     "system": "system", "tool": "tool", "observation": "tool",
 }  # fmt: skip
 """Who speaks in a turn of `from` and `value`, as ShareGPT and LLaMA-Factory write it."""
+_MESSAGE_KEYS = ({"role", "content"}, {"from", "value"})
 _TOOL_CALL = "holds a tool call, which would be lost: only text is trained on"
 
 
@@ -123,9 +125,23 @@ def list_field(fields: Mapping[str, Any], column: str) -> Sequence[Any]:
     return value
 
 
+def object_in(value: object) -> object:
+    """The object that is written in a cell, as CSV has it; the value itself where there is none."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        try:
+            written = parse_cell(value)
+        except ValueError:
+            return value
+        return written if isinstance(written, Mapping) else value
+    return value
+
+
 def turns_field(fields: Mapping[str, Any], column: str) -> Messages:
-    """A completion as text, as one message, or as a list of messages."""
+    """A completion as text, as one message (also written in a cell), or as a list of messages."""
     value = fields.get(column)
+    # An answer may be JSON of its own: only what is a message and nothing else is taken for one.
+    if isinstance(value, str) and isinstance(written := object_in(value), Mapping):
+        value = written if set(written) in _MESSAGE_KEYS else value
     if isinstance(value, Mapping):
         return (_message(value, column),)
     return completion_field(fields, column)

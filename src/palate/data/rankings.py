@@ -7,12 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from palate.data.excerpts import excerpt
 from palate.data.messages import Unusable, completion_field, list_field
-from palate.data.scalars import number_of
+from palate.data.scalars import finite, number_of
+from palate.data.structured import parse_cell
 from palate.records import Messages
 
 __all__ = ["Order", "best_first", "completions_field", "is_completion_list", "standing_of"]
 
+_SAID = frozenset(("prompt", "completions", "system"))
+"""Columns in which somebody says something, be it a list of numbers."""
 _LIST_OF_COMPLETIONS = re.compile(r"""\s*\[\s*(?:['"]|\[)""")
 
 
@@ -100,15 +104,46 @@ def _each_once(
 def standing_of(fields: Mapping[str, Any], num_completions: int) -> list[float] | None:
     """One number for each completion, higher is better: `scores`, or `ranks` below zero; None without."""
     present = [name for name in ("ranks", "scores") if name in fields]
-    given = [name for name in present if fields[name] is not None]
+    given = [name for name in present if not _is_blank(fields[name])]
     if len(given) > 1:
         raise Unusable('"ranks" and "scores" are both given: drop one of the columns')
     if present and not given:
-        raise Unusable(f'"{present[0]}" is null, so the order is not known')
+        how = "null" if fields[present[0]] is None else "empty"
+        raise Unusable(f'"{present[0]}" is {how}, so the order is not known')
     if not given:
+        _refuse_unnamed_standing(fields, num_completions)
         return None
     (name,) = given
     numbers = [number_of(item, name) for item in list_field(fields, name)]
     if len(numbers) != num_completions:
         raise Unusable(f'"{name}" has another length than "completions"')
     return [-number for number in numbers] if name == "ranks" else numbers
+
+
+def _refuse_unnamed_standing(fields: Mapping[str, Any], num_completions: int) -> None:
+    """A number for each completion may say their order: best first would then be the wrong way round."""
+    for name, value in fields.items():
+        if name not in _SAID and _num_numbers(value) == num_completions:
+            raise Unusable(
+                f'"{excerpt(str(name), 60)}" has a number for each completion: if they are ranks or scores, '
+                'name the column "ranks" or "scores"; if the list is best first, name the columns without it'
+            )
+
+
+def _num_numbers(value: object) -> int:
+    """How many numbers a list holds, be it a list or a cell in which one is written; 0 for all else."""
+    if isinstance(value, str):
+        if not value.lstrip().startswith("["):
+            return 0
+        try:
+            value = parse_cell(value)
+        except ValueError:
+            return 0
+    if not isinstance(value, list | tuple) or any(finite(item) is None for item in value):
+        return 0
+    return len(value)
+
+
+def _is_blank(value: object) -> bool:
+    """Whether a cell has nothing in it: CSV has no null."""
+    return value is None or (isinstance(value, str) and not value.strip())

@@ -11,6 +11,7 @@ from palate.data.messages import (
     Unusable,
     completion_field,
     list_field,
+    object_in,
     prompt_field,
     text_field,
     turns_field,
@@ -61,7 +62,8 @@ def _shp(row: Row) -> Sides:
 
 def _webgpt(row: Row) -> Sides:
     question = value_of(row.fields, "question")
-    asked = question.get("full_text") if isinstance(question, Mapping) else question
+    written = object_in(question)
+    asked = written["full_text"] if isinstance(written, Mapping) and "full_text" in written else question
     scores = [number_of(value_of(row.fields, name), name) for name in ("score_0", "score_1")]
     if scores[0] == scores[1]:
         raise Unusable("both answers have the same score: neither is better")
@@ -111,7 +113,7 @@ def _summaries(row: Row) -> Sides:
 
 def _post(fields: Mapping[str, Any]) -> Messages:
     """What is to be summed up: a post with its title and subreddit, or an article."""
-    info = value_of(fields, "info")
+    info = object_in(value_of(fields, "info"))
     if not isinstance(info, Mapping):
         raise Unusable(f'"info" is {describe(info)}, an object was expected')
     named = {f"info.{key}": value for key, value in info.items() if value is not None}
