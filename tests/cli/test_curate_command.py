@@ -56,6 +56,17 @@ def test_nothing_left_is_exit_1_and_no_file(rows, tmp_path, capsys):
     assert (tmp_path / "out.set_aside.jsonl").exists()
 
 
+def test_balancing_all_away_is_not_called_balanced(tmp_path, capsys):
+    path = tmp_path / "one_way.jsonl"
+    lines = [{"prompt": f"{i}?", "chosen": "longer " * (i + 1), "rejected": "no"} for i in range(9)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    with pytest.raises(SystemExit):
+        run("curate", str(path), "-o", str(tmp_path / "out.jsonl"), "--balance", "drop")
+    printed = capsys.readouterr().out
+    assert "    after  no pair is left\n    not as near as it should be" in printed
+    assert "equally long" not in printed
+
+
 @pytest.mark.parametrize("words", [[], ["--dry-run", "-o", "x.jsonl"], ["--dry-run", "--overwrite"]])
 def test_a_file_or_a_dry_run(rows, words):
     with pytest.raises(DataError):

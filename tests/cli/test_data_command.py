@@ -119,11 +119,17 @@ def test_gaps_and_the_margins_they_become_are_shown(tmp_path, capsys):
     assert "gap 1 to 3, median 2\nmargin 1 to 3, median 2" in out
 
 
+def test_scores_that_contradict_their_pairs_are_counted(tmp_path, capsys):
+    pair = {"prompt": "1?", "chosen": "yes", "rejected": "no", "score_rejected": 5}
+    rows = [pair | {"score_chosen": score} for score in (3, 5, 8)]
+    out = shown(tmp_path, capsys, rows)
+    assert "gap -2 to 3, median 0\n1 pairs have scores that say that rejected is the better one\n" in out
+    assert "rejected is the better one" not in shown(tmp_path, capsys, rows[1:])
+
+
 def test_columns_are_named_where_no_layout_is_known(tmp_path, capsys):
     rows = [{"q": "1?", "answers": {"good": "yes", "bad": "no"}}]
-    out = shown(
-        tmp_path, capsys, rows, "--columns", "prompt=q,chosen=answers.good,rejected=answers.bad"
-    )
+    out = shown(tmp_path, capsys, rows, "--columns", "prompt=q,chosen=answers.good,rejected=answers.bad")
     assert "1 rows = 1 pairs + 0 set aside" in out
 
 

@@ -102,6 +102,13 @@ def test_a_rule_for_pairs_has_no_effect_on_rankings_that_stay(write, tmp_path):
         convert_source(options, tmp_path / "clean.jsonl")
 
 
+def test_an_empty_system_message_is_refused(write, tmp_path):
+    options = SourceOptions(source=write("rows.jsonl", [ROW]))
+    with pytest.raises(DataError, match="the system message is empty"):
+        convert_source(options, tmp_path / "clean.jsonl", system=" ")
+    assert not (tmp_path / "clean.jsonl").exists()
+
+
 def test_the_system_message_is_written(write, tmp_path):
     options = SourceOptions(source=write("rows.jsonl", [ROW]))
     convert_source(options, tmp_path / "clean.jsonl", system="Be brief.")

@@ -92,6 +92,8 @@ def _figures(found: dict[str, Any]) -> Iterator[str]:
     for name in ("gap", "margin", "weight"):
         if spread := found.get(name):
             yield f"{name} {spread['min']:g} to {spread['max']:g}, median {spread['median']:g}"
+    if num_against := found["counts"].get("num_scored_against"):
+        yield f"{num_against:,} pairs have scores that say that rejected is the better one"
 
 
 def _sides(example: dict[str, Any]) -> Iterator[tuple[str, str, list[dict[str, str]]]]:

@@ -132,7 +132,8 @@ def _told(step: StepAccount) -> Iterator[str]:
         yield f"    {excerpt(', '.join(names), 300)}{more}"
     for when in ("before", "after"):
         if when in step.figures:
-            yield f"    {when:<7}{_lengths(step.figures[when])}"
+            is_nothing = when == "after" and step.num_in and not step.num_left
+            yield f"    {when:<7}{'no pair is left' if is_nothing else _lengths(step.figures[when])}"
     if not step.figures.get("is_balanced", True):
         yield "    not as near as it should be: these rows have too few pairs of the other direction"
 

@@ -88,6 +88,8 @@ def convert_source(
             an ending that is not written, or an option has no effect. ArtifactError: a file cannot be
             written.
     """
+    if system is not None and not system.strip():
+        raise DataError("the system message is empty", where="--system", next="drop it, or say something")
     rest = set_aside_path(out)
     refuse_to_overwrite(options.source, (out, rest), allowed=overwrite)
     refuse_unwritable(out)

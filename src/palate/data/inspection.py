@@ -26,7 +26,8 @@ def inspect_source(options: SourceOptions) -> dict[str, Any]:
     `num_undesirable`, for rankings `num_completions` (how many rankings there are of each length),
     `num_repeated` (completions left out of rankings that were kept), `num_pairs` that the options' rule makes
     of them, and `num_tied` and `num_below_gap`, the comparisons that make none. `margin`, `weight` and `gap`
-    have `min`, `median` and `max` where there are any. `set_aside` lists each reason once, the most
+    have `min`, `median` and `max` where there are any; `counts` has `num_scored_against`, how many pairs have
+    scores by which rejected is the better one, where there are some. `set_aside` lists each reason once, the most
     frequent first, with its count and the first few places.
 
     Raises:
@@ -92,6 +93,8 @@ class _Seen:
 
     def counts(self, kind: Kind) -> dict[str, Any]:
         counts: dict[str, Any] = {"num_prompts": len(self._prompts)}
+        if num_against := sum(gap < 0 for gap in self._gaps):
+            counts["num_scored_against"] = num_against
         if kind == "labels":
             counts |= {"num_desirable": self._labels[True], "num_undesirable": self._labels[False]}
         if kind == "rankings":

@@ -63,6 +63,9 @@ def test_one_sided_data_leave_nothing_unequal():
     balance = dropping([3, 9, 27])
     assert balance.dropped.all()
     assert balance.after.share_longer is None
+    assert not balance.is_balanced
+    assert dropping([3, 9, 27, 0]).is_balanced
+    assert dropping([]).is_balanced
 
 
 def test_hashes_decide_and_not_the_order():

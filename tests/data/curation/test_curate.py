@@ -70,6 +70,18 @@ def test_margins_and_gaps(tmp_path):
     assert (removed(curation), kept_lines(curation)) == ({"margin": 4}, [2, 4])
 
 
+def test_a_margin_is_not_below_itself_by_rounding(tmp_path):
+    """0.3 - 0.2 is 0.09999999999999998, and 0.3 - 0.1 is 0.19999999999999998."""
+    rows = [
+        pair("1?", "a", "b", chosen_score=0.3, rejected_score=0.2),
+        pair("2?", "a", "b", chosen_score=0.3, rejected_score=0.1),
+        pair("3?", "a", "b", 0.1 + 0.2),
+        pair("4?", "a", "b", 0.0999),
+        pair("5?", "a", "b", 0.3001),
+    ]
+    assert kept_lines(curated(tmp_path, rows, min_margin=0.1, max_margin=0.3)) == [1, 2, 3]
+
+
 def test_contradictions(tmp_path):
     rows = [pair("1?", "a", "b"), pair("1?", "b", "a"), pair("1?", "a", "b"), pair("2?", "b", "a")]
     assert kept_lines(curated(tmp_path, rows)) == [4]

@@ -38,7 +38,7 @@ def test_every_row_once_and_no_group_twice(tmp_path, numbers, by_completion):
             tmp_path, records, eval_fraction=0.3, test_fraction=0.2, group_by_completion=by_completion
         )
     except DataError as error:
-        assert "groups cannot be on 3 sides" in error.what
+        assert "cannot be on 3 sides" in error.what
         return
     lines = [record.provenance.line for side in found.values() for record in side]
     assert sorted(lines) == list(range(1, len(records) + 1))
@@ -149,6 +149,8 @@ def test_a_file_of_an_earlier_split_is_not_left_to_leak(tmp_path):
     write_split(split_source(stream, SplitOptions(test_fraction=0.2)), tmp_path / "parts")
     with pytest.raises(DataError, match="an earlier split"):
         write_split(split_source(stream, SplitOptions()), tmp_path / "parts", overwrite=True)
+    with pytest.raises(DataError, match="an earlier split"):
+        write_split(split_source(stream, SplitOptions()), tmp_path / "parts", ending=".parquet")
 
 
 def test_groups_too_large_are_counted_and_trained_on(tmp_path):
@@ -159,7 +161,7 @@ def test_groups_too_large_are_counted_and_trained_on(tmp_path):
 
 
 def test_one_group_cannot_be_split(tmp_path):
-    with pytest.raises(DataError, match="1 groups cannot be on 2 sides"):
+    with pytest.raises(DataError, match="1 group cannot be on 2 sides"):
         sides(tmp_path, [pair("The one", f"a{i}", "b") for i in range(5)])
 
 

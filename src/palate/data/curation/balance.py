@@ -59,12 +59,18 @@ class Balance:
     before: LengthFigures
     after: LengthFigures
 
+    @property
+    def is_balanced(self) -> bool:
+        """Whether what is left is within both bounds; nothing is not, where there was something."""
+        is_nothing_left = bool(len(self.dropped)) and bool(self.dropped.all())
+        return self.after.is_balanced and not is_nothing_left
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "before": self.before.as_dict(),
             "after": self.after.as_dict(),
-            "is_balanced": self.after.is_balanced,
+            "is_balanced": self.is_balanced,
             "max_share_off": MAX_SHARE_OFF,
             "max_effect_size": MAX_EFFECT,
         }

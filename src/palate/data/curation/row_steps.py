@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from itertools import combinations
 
@@ -86,11 +87,16 @@ def _margin(record: AuditedRecord, options: CurationOptions) -> str | None:
     margin = _margin_of(record.record) if isinstance(record.record, Pair) else None
     if margin is None:
         return "there is no margin, nor scores to take one from"
-    if options.min_margin is not None and margin < options.min_margin:
+    if options.min_margin is not None and _is_below(margin, options.min_margin):
         return f"the margin is below {options.min_margin:g}"
-    if options.max_margin is not None and margin > options.max_margin:
+    if options.max_margin is not None and _is_below(options.max_margin, margin):
         return f"the margin is above {options.max_margin:g}"
     return None
+
+
+def _is_below(one: float, other: float) -> bool:
+    """Whether it is, but for the rounding of decimal fractions: 0.3 - 0.2 is no less than 0.1."""
+    return one < other and not math.isclose(one, other, rel_tol=1e-9)
 
 
 def _margin_of(pair: Pair) -> float | None:

@@ -137,7 +137,7 @@ def split_source(stream: RecordStream, options: SplitOptions) -> Split:
     num_sides = 1 + (options.eval_fraction > 0) + (options.test_fraction > 0)
     if len(sizes) < num_sides:
         raise DataError(
-            f"{len(sizes)} groups cannot be on {num_sides} sides",
+            f"{len(sizes)} {'group' if len(sizes) == 1 else 'groups'} cannot be on {num_sides} sides",
             where=stream.source,
             why="all rows that share a prompt, or what else was asked for, stay together",
             next="add data, or group by less",

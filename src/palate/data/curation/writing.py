@@ -14,6 +14,8 @@ from palate.errors import DataError
 
 __all__ = ["write_curation", "write_split"]
 
+_ENDINGS = (".jsonl", ".jsonl.gz", ".parquet")
+
 
 def write_curation(curation: Curation, out: Path, *, overwrite: bool = False) -> Written | None:
     """Write what stays into `out` and what went into `OUT.set_aside.jsonl`, a line with its reason each.
@@ -52,7 +54,8 @@ def write_split(
     stale = [
         path
         for side in ("train", "eval", "test")
-        if side not in paths and (path := folder / f"{side}{ending}").exists()
+        for name in (f"{side}{ending}" for ending in _ENDINGS)
+        if side not in paths and (path := folder / name).exists()
     ]
     for path in paths.values():
         refuse_unwritable(path)
