@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+import palate.data.audit
 from palate.cli import main
 
 CLEAN = [
@@ -93,3 +97,22 @@ def test_what_rows_say_is_not_obeyed_by_the_terminal(tmp_path, capsys):
     _, out, _ = _run(capsys, _write(tmp_path / "a.jsonl", rows))
     assert "\x1b[31m" not in out
     assert "[bold]Who?" in out
+
+
+def test_remedies_name_options_that_there_are(capsys):
+    """Every --option in a text of the audit, and every command it is given to."""
+    told = " ".join(
+        node.value
+        for file in Path(palate.data.audit.__file__).parent.glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    known = {"generate": {"-o"}}
+    for command in ("curate", "split", "audit", "inspect"):
+        with contextlib.suppress(SystemExit):
+            main(["data", command, "--help"])
+        known[command] = set(re.findall(r"--?[a-z][a-z-]*", capsys.readouterr().out))
+    named = {(said[0], option) for said in re.findall(r"palate (?:data )?(\w+)([^;:.]*)", told)
+             for option in re.findall(r"(?<=\s)--?[a-z][a-z-]*", said[1])}  # fmt: skip
+    assert ("curate", "--balance") in named
+    assert not {(command, option) for command, option in named if option not in known[command]}

@@ -127,7 +127,9 @@ def _show(found: Audit) -> None:
 
 
 def _account(counts: Audit | SourceAccount, kind: str) -> str:
-    return f"{counts.num_rows:,} rows = {counts.num_kept:,} {kind} + {counts.num_set_aside:,} set aside"
+    rows = "row" if counts.num_rows == 1 else "rows"
+    kept = kind.removesuffix("s") if counts.num_kept == 1 else kind
+    return f"{counts.num_rows:,} {rows} = {counts.num_kept:,} {kept} + {counts.num_set_aside:,} set aside"
 
 
 def _told(finding: Finding) -> Text:

@@ -159,5 +159,6 @@ def test_desirable_labels_that_are_longer(audit_rows):
     ]
     finding = finding_of(audit_rows(rows), "length_bias")
     long, short = ([len(r["completion"]) for r in rows if r["label"] is good] for good in (True, False))
+    assert finding.count == sum(length > np.median(short) for length in long) <= len(long)
     expected = stats.mannwhitneyu(long, short).statistic / 60**2
     assert finding.figures["common_language_effect"] == pytest.approx(expected)

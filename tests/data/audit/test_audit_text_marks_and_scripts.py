@@ -112,3 +112,41 @@ def test_a_set_of_two_languages_is_no_mix(audit_rows):
     rows = make_clean_rows(60)
     rows += [pair(f"{RUSSIAN} {n}", f"{RUSSIAN} Да {n}.", f"{RUSSIAN} Нет {n}.") for n in range(60)]
     assert "language_mix" not in names(audit_rows(rows, near_duplicates=False))
+
+
+def test_a_stray_row_that_differs_inside_too_is_one_row(audit_rows):
+    """Of three Cyrillic rows in a Latin set one has a Latin side; a Latin row has a Cyrillic one: four."""
+    rows = make_clean_rows(297)
+    rows += [pair(f"{RUSSIAN} {n}", f"{RUSSIAN} Да {n}.", f"{RUSSIAN} Нет {n}.") for n in range(2)]
+    rows += [
+        pair(f"{RUSSIAN} Три", RUSSIAN, "A plain sentence."),
+        pair("Who was it then?", "It was me who came.", RUSSIAN),
+    ]
+    finding = finding_of(audit_rows(rows, near_duplicates=False), "language_mix")
+    assert (finding.count, finding.figures["num_sides_differ"]) == (4, 2)
+    assert finding.figures["num_minority_script"] == 3
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        "Translate this into Russian, please: {}",
+        "How would you say it in modern Russian? {}",
+        "用俄文说：{} 请写得自然一些，谢谢你。",
+        "Traduis cela : {}",
+    ],
+)
+def test_who_asks_for_another_language_gets_it(audit_rows, clean_rows, ask):
+    rows = [*clean_rows, pair(ask.format("a word"), RUSSIAN, RUSSIAN + " Да.")]
+    found = [f for f in audit_rows(rows).findings if f.check == "language_mix"]
+    assert sum(f.figures["num_prompt_differs"] for f in found) == 0
+
+
+def test_where_most_answer_in_another_script_it_is_a_figure_to_know(audit_rows):
+    rows = make_clean_rows(30)
+    rows += [{**row, "chosen": f"{RUSSIAN} Да {n}.", "rejected": f"{RUSSIAN} Нет {n}."}
+             for n, row in enumerate(make_clean_rows(40, seed=2))]  # fmt: skip
+    finding = finding_of(audit_rows(rows, near_duplicates=False), "language_mix")
+    assert (finding.severity, finding.count) == ("info", 40)
+    finding = finding_of(audit_rows(rows[:50], near_duplicates=False), "language_mix")
+    assert (finding.severity, finding.count) == ("warning", 20)

@@ -93,3 +93,19 @@ def test_sides_that_only_differ_behind_the_limit_are_identical(audit_tokens):
 def test_every_row_is_seen_whatever_the_batch(audit_tokens):
     rows = [pair(f"{number}~", f"{number} yes", f"{number} no") for number in range(300)]
     assert finding_of(audit_tokens(rows), "boundary").count == 300
+
+
+def test_a_row_is_counted_once_however_it_is_found(audit_tokens):
+    """Sides that differ in white space only, and beyond the limit at that, are one row; so is one that begins
+    with two marks and merges at its end."""
+    long = "x" * 70
+    found = audit_tokens([pair("So", f"{long} y", f"{long}  y"), pair("^^So~", "yes", "no")])
+    assert finding_of(found, "identical_pair").count == 1
+    boundary = finding_of(found, "boundary")
+    assert (boundary.count, boundary.num_kept) == (1, 1)
+    assert (boundary.figures["num_merged"], boundary.figures["num_double_bos"]) == (1, 1)
+
+
+def test_no_row_no_ending(audit_rows):
+    found = audit_rows([pair("So", "", "")], near_duplicates=False, tokens=Characters(ending="none"))
+    assert "eos" not in {finding.check for finding in found.findings}

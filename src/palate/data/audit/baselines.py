@@ -57,8 +57,9 @@ def counting_baseline(index: RowIndex) -> Iterator[Draft]:
         [(int(row),) for row in dict.fromkeys(held_out.row[right].tolist())][:MAX_EXAMPLES],
         f"On the held-out comparisons {said}. A model has to beat this before its accuracy says anything "
         "about taste.",
-        "Report these figures beside the model's. Hold out prompts whose completions are not in training "
-        "(leak_completion), and balance lengths (length_bias) where length is not the taste.",
+        "Report these figures beside the model's. Hold out completions that are not in training (palate "
+        "data split FILE -o FOLDER --group-by-completion), and balance lengths (length_bias) where length is "
+        "not the taste.",
         {
             "num_comparisons": len(held_out),
             **{name: None if share is None else share.as_dict() for name, share in shares.items()},

@@ -11,6 +11,7 @@ from palate.data.audit.draft import Draft
 from palate.data.audit.finding import MAX_EXAMPLES
 from palate.data.audit.grouping import grouped
 from palate.data.audit.index import Keys, RowIndex, mixed
+from palate.data.audit.set_aside import rows
 
 __all__ = ["duplicate_rows", "row_names"]
 
@@ -47,10 +48,11 @@ def duplicate_rows(index: RowIndex) -> Iterator[Draft]:
         "warning",
         num,
         examples,
-        f"{num:,} rows ({num / len(names):.1%}) say exactly what an earlier row says; one row is there "
-        f"{largest:,} times. They count double in training, and a split by rows puts copies on both sides.",
-        "Drop them: palate data curate. Where a repeat is meant as a weight, say so in a weight column "
-        "(data.train.weight_column).",
+        f"{rows(num)} ({num / len(names):.1%}) {'says' if num == 1 else 'say'} exactly what an earlier row "
+        f"says; one row is there {largest:,} times. Each copy counts once more in training, and a split by "
+        "rows puts copies on both sides.",
+        "Drop them: palate data curate FILE -o OUT. Where a repeat is meant as a weight, say so in a weight "
+        "column (data.train.weight_column).",
         {"num_distinct": len(names) - num, "largest_group": largest, "share": num / len(names)},
         num,
     )

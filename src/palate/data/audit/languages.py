@@ -10,6 +10,7 @@ from typing import Any
 
 from palate.data.audit.check import AuditedRecord, Check
 from palate.data.audit.finding import MAX_EXAMPLES, CheckName, Finding
+from palate.data.audit.set_aside import rows
 from palate.data.audit.tally import Tally, named_sides
 from palate.data.excerpts import excerpt
 from palate.records import Messages
@@ -42,6 +43,15 @@ _READ_CHARACTERS = 600
 _MIN_LETTERS = 8
 _CLEAR_SHARE = 0.7
 _NOT_PROSE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|\\\w+|<[^>\n]*>", re.DOTALL)
+_ASKS_FOR_ANOTHER = re.compile(
+    r"translat|tradu|übersetz|перевед|перевод|ترجم|अनुवाद|번역|翻译|翻譯|译成|譯成|译为|譯為|訳"
+    r"|\b(?:in|into|to|from)\s+(?:\w+\s+)?(?:arabic|armenian|bengali|bulgarian|cantonese|chinese|english|georgian|"
+    r"greek|hebrew|hindi|japanese|korean|mandarin|persian|farsi|russian|tamil|telugu|thai|ukrainian|urdu)\b"
+    r"|(?:用|以|成|写|寫|说|說)[^\s，。]{0,3}(?:[中英日俄韩韓法德]文|[汉漢英日俄韩韓法德]语|[英日俄韓法德]語)"
+    r"|по-(?:английски|русски|китайски)",
+    re.IGNORECASE,
+)
+_USUAL_SHARE = 0.5
 _MIN_UNIFORM_ROWS = 50
 _UNIFORM_SHARE = 0.98
 
@@ -79,19 +89,28 @@ class LanguageMix(Check):
     def __init__(self) -> None:
         self._sides, self._answers = Tally(), Tally()
         self._rows: Counter[str] = Counter()
+        self._differing: Counter[str] = Counter()
+        self._num_asked_for = self._num_prompts = 0
         self._by_script: dict[str, list[dict[str, Any]]] = {}
 
     def see(self, record: AuditedRecord) -> None:
         asked = _script_of_role(record.record.prompt, "user")
         said = {side: _script_of_role(messages, "assistant") for side, messages in named_sides(record)}
         known = [script for script in said.values() if script is not None]
-        if len(set(known)) > 1:
+        differs = len(set(known)) > 1
+        self._num_prompts += asked is not None and bool(known)
+        if differs:
             self._sides.add(record, **_quotes(record, asked, said))
         elif asked is not None and known and known[0] != asked:
-            self._answers.add(record, **_quotes(record, asked, said))
+            differs = not _ASKS_FOR_ANOTHER.search(record.prompt_text)
+            if differs:
+                self._answers.add(record, **_quotes(record, asked, said))
+            else:
+                self._num_asked_for += 1
         script = asked or (known[0] if known else None)
         if script is not None and record.side == "train":
             self._rows[script] += 1
+            self._differing[script] += differs
             examples = self._by_script.setdefault(script, [])
             if len(examples) < MAX_EXAMPLES:
                 examples.append({"place": record.place} | _quotes(record, asked, said))
@@ -109,23 +128,33 @@ class LanguageMix(Check):
         lone = [example for script in strays for example in self._by_script[script]]
         examples = [*self._sides.examples, *self._answers.examples, *lone]
         distinct = list({example["place"]: example for example in examples}.values())
-        said = "; ".join(f"{count:,} rows with {what}" for count, what in parts if count)
+        said = "; ".join(f"{rows(count)} with {what}" for count, what in parts if count)
         figures: dict[str, Any] = {
             "num_sides_differ": self._sides.count,
             "num_prompt_differs": self._answers.count,
+            "num_asked_for_another": self._num_asked_for,
             "num_minority_script": num_strays,
             "num_rows_by_script": dict(self._rows.most_common()),
         }
-        # A row may be stray and differ inside too; which is not kept, so the larger count is the sure one.
-        count = max(self._sides.count + self._answers.count, num_strays)
+        # A row that is stray and differs inside too is one row.
+        count = self._sides.count + self._answers.count
+        count += num_strays - sum(self._differing[script] for script in strays)
+        # Where most rows answer so, and both sides do, it is what these data are about.
+        is_usual = not self._sides.count and not strays and count > _USUAL_SHARE * self._num_prompts
         yield Finding(
             self.name,
-            "warning",
+            "info" if is_usual else "warning",
             count,
             tuple(distinct[:MAX_EXAMPLES]),
-            f"There are {said}. Where one side alone is in the prompt's language, that is what is learned.",
-            "Look at these rows, and drop those that are no translation tasks (palate data inspect FILE "
-            "shows rows).",
+            f"There {'is' if said.startswith('1 ') else 'are'} {said}."
+            + (
+                " Where one side alone is in the prompt's language, that is what is learned."
+                if self._sides.count
+                else " Most rows here answer so: it seems to be what they are about."
+                if is_usual
+                else ""
+            ),
+            "Look at these rows, and drop those whose language nobody asked for.",
             figures,
             count,
         )

@@ -27,10 +27,11 @@ def leaked_prompts(index: RowIndex) -> Iterator[Draft]:
         "error",
         num,
         list(zip(leaked[:MAX_EXAMPLES].tolist(), earlier, strict=True)),
-        f"{num:,} of {len(held_out):,} held-out rows ({share:.1%}) have a prompt that is trained on, "
+        f"{num:,} of {len(held_out):,} held-out rows ({share:.1%}) {_have(num)} a prompt that is trained on, "
         f"{num - num_exact:,} of them in other case, spaces or punctuation or under another system message. "
         "What is measured on them is memory.",
-        "Split by prompt: palate data split. Or take these rows out of either file: palate data curate.",
+        "Split by prompt: palate data split FILE -o FOLDER. Or take what the two share out of FILE: palate "
+        "data curate FILE -o OUT --against EVAL_FILE --against-parts prompts.",
         {
             "num_prompts": len(np.unique(index.prompt[leaked])),
             "num_exact": num_exact,
@@ -64,10 +65,11 @@ def leaked_completions(index: RowIndex) -> Iterator[Draft]:
         "warning",
         num,
         list(zip(rows[:MAX_EXAMPLES].tolist(), earlier, strict=True)),
-        f"{num:,} of {len(held_out):,} held-out rows ({share:.1%}) have a completion that is trained on. A "
-        "model that learned which texts win, and not why, is right on them.",
-        "Look at counting_baseline: it says how much of the held-out accuracy this could explain. Hold out "
-        "prompts with completions of their own.",
+        f"{num:,} of {len(held_out):,} held-out rows ({share:.1%}) {_have(num)} a completion that is trained "
+        "on. A model that learned which texts win, and not why, may be right on them.",
+        "Look for counting_baseline: it is found where this explains held-out accuracy. palate data split "
+        "FILE -o FOLDER --group-by-completion holds out completions of their own. Leave it where answers are "
+        "few by nature, such as yes and no.",
         {
             "num_completions": int(leaked.sum()),
             "share_of_eval_rows": share,
@@ -91,6 +93,10 @@ def _by_side(index: RowIndex, train: Numbers, held_out: Numbers) -> dict[str, in
         for now in sides
         for then in sides
     }
+
+
+def _have(num: int) -> str:
+    return "has" if num == 1 else "have"
 
 
 def _first_with(names: Keys, wanted: Keys) -> list[int]:

@@ -42,6 +42,7 @@ def length_bias(index: RowIndex) -> Iterator[Draft]:
         return
     longest = np.argsort(-difference * np.sign(gap), kind="stable")
     yield _draft(
+        share.num if share.value >= 0.5 else share.of - share.num,
         [(int(row),) for row in dict.fromkeys(edges.row[longest[:20]].tolist())],
         share,
         {
@@ -71,7 +72,9 @@ def _of_labels(index: RowIndex) -> Iterator[Draft]:
     if not _is_large(share, effect, min(len(liked), len(other))):
         return
     order = np.argsort(-characters * np.sign(gap), kind="stable")
+    leaning = liked > np.median(other) if longer >= 0.5 else liked < np.median(other)
     yield _draft(
+        int(leaning.sum()),
         [(int(rows[place]),) for place in order[good[order]][:20]],
         share,
         {
@@ -96,8 +99,9 @@ def _is_large(share: Share, effect: float | None, num: int) -> bool:
     return effect is not None and abs(effect) >= max(MAX_EFFECT, _MIN_DEVIATIONS / math.sqrt(num))
 
 
-def _draft(groups: list[tuple[int, ...]], share: Share, figures: dict[str, Any], what: str) -> Draft:
-    num = share.num if share.value >= 0.5 else share.of - share.num
+def _draft(
+    num: int, groups: list[tuple[int, ...]], share: Share, figures: dict[str, Any], what: str
+) -> Draft:
     effect = figures["effect_size"]
     in_deviations = "" if effect is None else f", {effect:+.2f} standard deviations"
     return Draft(
@@ -108,8 +112,9 @@ def _draft(groups: list[tuple[int, ...]], share: Share, figures: dict[str, Any],
         f"{what} {share.value:.1%} of the time (95% interval {share.lower:.1%} to {share.upper:.1%}): by "
         f"{figures['mean_difference_characters']:+,.0f} characters on average{in_deviations}. A model learns "
         "length before anything else, and calls it taste.",
-        "Balance lengths (palate data curate), take an objective that normalises them (objective.type "
-        "simpo), and compare with length control. Leave it where length is the taste.",
+        "Balance lengths (palate data curate FILE -o OUT --balance drop, of pairs), take an objective that "
+        "normalises them (objective.type simpo), and compare with length control. Leave it where length is "
+        "the taste.",
         figures,
         num,
     )

@@ -197,7 +197,7 @@ class Candidates:
             f"{'; '.join(said)} (Jaccard similarity of {THRESHOLD:g} or more, in runs of 5 characters, "
             "without case and punctuation). A split puts such rows on both sides"
             + (", and in training they count nearly double." if rows else "."),
-            "Look at a few, and drop those that say nothing new (palate data curate).",
+            _remedy(bool(rows)),
             {
                 "num_near_rows": len(rows),
                 "num_near_prompts": len(prompts),
@@ -207,6 +207,13 @@ class Candidates:
             },
             len(rows) or (0 if held_out else len(prompts)),
         )
+
+
+def _remedy(has_rows: bool) -> str:
+    together = "palate data split FILE -o FOLDER --group-near-duplicates keeps such prompts on one side."
+    if not has_rows:
+        return f"Look at a few. {together}"
+    return f"Look at a few. palate data curate FILE -o OUT --near-duplicates drops such rows; {together}"
 
 
 def _times(found: list[tuple[int, int]], what: str) -> str:

@@ -11,10 +11,14 @@ from palate.data.audit.draft import Draft
 from palate.data.audit.finding import MAX_EXAMPLES
 from palate.data.audit.grouping import grouped
 from palate.data.audit.index import RowIndex, mixed
+from palate.data.audit.set_aside import rows as counted
 
 __all__ = ["Triads", "circular_triads", "contradictory_pairs", "count_triads"]
 
-_JUDGE_AGAIN = "Judge these again, or keep one verdict of each; palate data curate drops contradictions."
+_JUDGE_AGAIN = (
+    "Judge these again, or let the rows decide: palate data curate FILE -o OUT drops both sides of each, "
+    "with --contradictions keep-majority only the fewer."
+)
 
 
 def contradictory_pairs(index: RowIndex) -> Iterator[Draft]:
@@ -24,6 +28,7 @@ def contradictory_pairs(index: RowIndex) -> Iterator[Draft]:
         name = mixed(index.asked[rows], index.completions[index.start[rows]])
         says = index.desirable("train")
         what = "completions are called both desirable and undesirable"
+        what_one = "completion is called both desirable and undesirable"
     else:
         edges = index.edges("train")
         if not len(edges):
@@ -32,6 +37,7 @@ def contradictory_pairs(index: RowIndex) -> Iterator[Draft]:
         low, high = np.minimum(edges.better, edges.worse), np.maximum(edges.better, edges.worse)
         name = mixed(edges.asked, low, high)
         what = "pairs of completions are ordered both ways"
+        what_one = "pair of completions is ordered both ways"
     groups = grouped(name)
     num_yes, sizes = groups.sums(says), groups.sizes
     both = np.flatnonzero((num_yes > 0) & (num_yes < sizes))
@@ -50,8 +56,8 @@ def contradictory_pairs(index: RowIndex) -> Iterator[Draft]:
         "warning",
         len(both),
         examples,
-        f"{len(both):,} {what} for the same prompt, in {len(involved):,} rows. What one row teaches, the "
-        "other takes back.",
+        f"{len(both):,} {what if len(both) > 1 else what_one} for the same prompt, in "
+        f"{counted(len(involved))}. What one row teaches, the other takes back.",
         _JUDGE_AGAIN,
         {
             "num_rows": len(involved),

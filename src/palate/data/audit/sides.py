@@ -12,7 +12,7 @@ from palate.data.audit.finding import MAX_EXAMPLES, CheckName, Finding
 from palate.data.audit.folding import looks_empty, without_spaces
 from palate.data.audit.set_aside import rows
 
-__all__ = ["EmptySides", "IdenticalPairs"]
+__all__ = ["EmptySides", "IdenticalPairs", "has_equal_sides"]
 
 
 class _WithExamples(Check):
@@ -28,20 +28,25 @@ class _WithExamples(Check):
             self._examples.append(quoted(record))
 
 
+def has_equal_sides(record: AuditedRecord) -> bool:
+    """Whether two completions are equal but for white space and the Unicode form."""
+    texts = record.completion_texts
+    if len(texts) == 2:
+        # Most pairs differ in their first letter, and need no folding.
+        first, second = (text.lstrip()[:1] for text in texts)
+        if first != second and first.isascii() and second.isascii():
+            return False
+    plain = [without_spaces(text) for text in texts]
+    return any(one == other for one, other in combinations(plain, 2))
+
+
 class IdenticalPairs(_WithExamples):
     """`identical_pair` among records that were kept: equal but for white space and the Unicode form."""
 
     name: CheckName = "identical_pair"
 
     def see(self, record: AuditedRecord) -> None:
-        texts = record.completion_texts
-        if len(texts) == 2:
-            # Most pairs differ in their first letter, and need no folding.
-            first, second = (text.lstrip()[:1] for text in texts)
-            if first != second and first.isascii() and second.isascii():
-                return
-        plain = [without_spaces(text) for text in texts]
-        if any(one == other for one, other in combinations(plain, 2)):
+        if has_equal_sides(record):
             self._found(record)
 
     def findings(self) -> Iterator[Finding]:
@@ -53,7 +58,7 @@ class IdenticalPairs(_WithExamples):
                 tuple(self._examples),
                 f"In {rows(self._count)} two completions are equal but for white space or the Unicode form: "
                 "what is learned is where to put spaces.",
-                "Drop these rows; `palate data curate` does.",
+                "Drop these rows: palate data curate FILE -o OUT does.",
                 {"num_equal_after_folding": self._count},
                 self._count,
             )
@@ -79,7 +84,7 @@ class EmptySides(_WithExamples):
                 tuple(self._examples),
                 f"In {rows(self._count)} a completion has only characters that nobody sees, such as a "
                 "zero-width space.",
-                "Drop these rows; `palate data curate` does.",
+                "Drop these rows: palate data curate FILE -o OUT does.",
                 {"num_invisible": self._count},
                 self._count,
             )

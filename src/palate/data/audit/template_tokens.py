@@ -9,6 +9,7 @@ from typing import Any
 
 from palate.data.audit.check import AuditedRecord, Check
 from palate.data.audit.finding import CheckName, Finding
+from palate.data.audit.set_aside import rows
 from palate.data.audit.tally import Tally, around, named_sides
 
 __all__ = ["TemplateTokens"]
@@ -73,7 +74,7 @@ class TemplateTokens(Check):
         meaning = f"Marks of chat templates stand inside the text: {named}."
         if hard.count:
             meaning += (
-                f" In {hard.count:,} rows one that no human writes is in a completion: a tokenizer that "
+                f" In {rows(hard.count)} one that no human writes is in a completion: a tokenizer that "
                 "knows it reads a turn that ends or begins there, and the model learns to forge turns."
             )
         else:

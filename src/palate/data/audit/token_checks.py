@@ -10,6 +10,8 @@ from typing import Protocol
 from palate.data.audit.check import AuditedRecord, Check
 from palate.data.audit.draft import quoted
 from palate.data.audit.finding import CheckName, Finding
+from palate.data.audit.set_aside import rows
+from palate.data.audit.sides import has_equal_sides
 from palate.data.audit.tally import Tally, named_sides
 from palate.records import Messages
 
@@ -55,7 +57,7 @@ class TokenCheck(Check):
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
         self._waiting: list[AuditedRecord] = []
-        self._num_rows = 0
+        self._num_rows = self._num_at_boundaries = 0
         self._num_sides: Counter[str] = Counter()
         self._long_sides: Counter[str] = Counter()
         self._merged, self._double_bos = Tally(), Tally()
@@ -87,9 +89,12 @@ class TokenCheck(Check):
             return
         usable = [(side, found) for side, found in sides if isinstance(found, Tokenised)]
         limit, bos = self._tokens.max_length, self._tokens.bos_id
-        if any(found.boundary_merged for _, found in usable):
+        is_merged = any(found.boundary_merged for _, found in usable)
+        is_double = bos is not None and any(list(found.ids[:2]) == [bos, bos] for _, found in usable)
+        self._num_at_boundaries += is_merged or is_double
+        if is_merged:
             self._merged.add(record, **quoted(record))
-        if bos is not None and any(list(found.ids[:2]) == [bos, bos] for _, found in usable):
+        if is_double:
             self._double_bos.add(record, **quoted(record))
         self._num_sides.update(side for side, _ in usable)
         long_sides = [side for side, found in usable if len(found.ids) > limit]
@@ -99,7 +104,8 @@ class TokenCheck(Check):
         if any(found.num_prompt >= limit for _, found in usable):
             self._full_prompts.add(record, **quoted(record))
         beginnings = {tuple(found.ids[:limit]) for _, found in usable}
-        if len(beginnings) < len(usable):
+        # Sides that are equal as texts were counted as such.
+        if len(beginnings) < len(usable) and not has_equal_sides(record):
             self._same.add(record, **quoted(record))
 
     def findings(self) -> Iterator[Finding]:
@@ -113,7 +119,7 @@ class TokenCheck(Check):
                 "error",
                 count,
                 tuple(self._same.examples),
-                f"In {count:,} rows two completions are the same tokens within data.max_length = "
+                f"In {rows(count)} two completions are the same tokens within data.max_length = "
                 f"{self._tokens.max_length}: nothing is left that tells them apart.",
                 "Raise data.max_length, or drop these rows. Palate sets them aside before training; other "
                 "trainers do not.",
@@ -127,26 +133,26 @@ class TokenCheck(Check):
         said = []
         if merged.count:
             said.append(
-                f"In {merged.count:,} rows tokens merge across the end of the prompt; Palate tokenises these "
+                f"In {rows(merged.count)} tokens merge across the end of the prompt; Palate tokenises these "
                 "completions apart; trainers that cut the whole at the prompt's length train on wrong tokens."
             )
         if double.count:
-            said.append(f"{double.count:,} rows begin with two beginning-of-sequence tokens.")
+            said.append(f"In {rows(double.count)} the text begins with a second beginning-of-sequence token.")
         yield Finding(
             "boundary",
             "warning" if double.count else "info",
-            merged.count + double.count,
+            self._num_at_boundaries,
             tuple((double.examples + merged.examples)[:5]),
             " ".join(said),
             "Take a template that ends the prompt with a special token or a line break (data.template), and "
             "take beginning marks out of the text.",
             {"num_merged": merged.count, "num_double_bos": double.count, "num_rows": self._num_rows},
-            merged.count + double.count,
+            self._num_at_boundaries,
         )
 
     def _about_endings(self) -> Iterator[Finding]:
         ending, refused = self._tokens.ending, self._refused
-        if ending == "one" and not refused.count:
+        if (ending == "one" or not self._num_rows) and not refused.count:
             return
         template = {
             "none": "The template ends an answer with no end token; Palate adds one, other trainers may not.",
@@ -155,13 +161,13 @@ class TokenCheck(Check):
             "several": "The template ends an answer with several end tokens; Palate keeps the first.",
         }.get(ending, "")
         why = "; ".join(f"{count:,} x {reason}" for reason, count in self._reasons.most_common(3))
-        rows = f"{refused.count:,} rows cannot be written out as tokens: {why}." if refused.count else ""
+        told = f"{rows(refused.count)} cannot be written out as tokens: {why}." if refused.count else ""
         yield Finding(
             "eos",
             "warning" if refused.count else "info",
             refused.count or self._num_rows,
             tuple(refused.examples),
-            f"{rows} {template}".strip(),
+            f"{told} {template}".strip(),
             "Take end marks out of the text; name a template that ends turns with the model's own end token "
             "(data.template).",
             {"template_ending": ending, "num_refused": refused.count, "reasons": dict(self._reasons)},
@@ -184,11 +190,12 @@ class TokenCheck(Check):
             "warning",
             long.count,
             tuple(long.examples),
-            f"{long.count:,} of {self._num_rows:,} rows have more than data.max_length = "
+            f"{rows(long.count)} of {self._num_rows:,} take more than data.max_length = "
             f"{tokens.max_length} tokens ({told}); with data.too_long = {tokens.too_long} {fate}. In "
-            f"{self._full_prompts.count:,} the prompt alone fills it. Where one side is cut more often, "
+            f"{rows(self._full_prompts.count)} the prompt alone fills it. Where one side is cut more often, "
             "length decides who is left.",
-            "Raise data.max_length, or shorten these rows; palate data inspect FILE shows rows.",
+            "Raise data.max_length, or drop long rows: palate data curate FILE -o OUT, with --max-chars and "
+            "--max-prompt-chars.",
             {
                 "num_rows": self._num_rows,
                 "num_prompt_fills": self._full_prompts.count,

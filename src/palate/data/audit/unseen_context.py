@@ -101,8 +101,9 @@ class UnseenContext(Check):
                 "warning",
                 count,
                 tuple(self._found.examples),
-                f"{count:,} of {self._num_rows:,} prompts ({share:.1%}) speak of a text that is not in the "
-                "prompt. Who cannot see it can only make the answer up, and that is what is learned.",
+                f"{count:,} of {self._num_rows:,} prompts ({share:.1%}) speak{'s' * (count == 1)} of a text "
+                "that is not in the prompt. Who cannot see it can only make the answer up, and that is what "
+                "is learned.",
                 "Put the text into the prompt, or drop these rows; palate generate triples makes "
                 "instructions that stand by themselves.",
                 {"num_rows": self._num_rows, "share": share},
