@@ -25,10 +25,10 @@ def inspect_source(options: SourceOptions) -> dict[str, Any]:
     `num_rows` = `num_kept` + `num_set_aside`. `counts` has `num_prompts`, and for labels `num_desirable` and
     `num_undesirable`, for rankings `num_completions` (how many rankings there are of each length),
     `num_repeated` (completions left out of rankings that were kept), `num_pairs` that the options' rule makes
-    of them, and `num_tied` and `num_below_gap`, the comparisons that make none. `margin`, `weight` and `gap`
-    have `min`, `median` and `max` where there are any; `counts` has `num_scored_against`, how many pairs have
-    scores by which rejected is the better one, where there are some. `set_aside` lists each reason once, the most
-    frequent first, with its count and the first few places.
+    of them, and `num_tied` and `num_below_gap`, the comparisons that make none. `num_scored_against` is there
+    where pairs have scores by which rejected is the better one. `margin`, `weight` and `gap` have `min`,
+    `median` and `max` where there are any. `set_aside` lists each reason once, the most frequent first, with
+    its count and the first few places.
 
     Raises:
         DataError: as `read_records`.
