@@ -98,6 +98,42 @@ def test_candidates_from_a_server(here, server, capsys):
     assert len(server.arrivals()) == 9
 
 
+def test_rows_without_a_prompt_and_repeats_are_told_and_lines_are_kept(here, server, capsys):
+    prompts = [{"prompt": "One?"}, {"prompt": " "}, {"other": "x"}, {"prompt": "One?"}]
+    rows = [*prompts, {"prompt": "<<finish:length>>Two?"}, {"prompt": "Three?"}]
+    (here / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    words = [
+        "candidates",
+        "p.jsonl",
+        "-o",
+        "c.jsonl",
+        "--model",
+        "m",
+        "-n",
+        "2",
+        "--base-url",
+        server.base_url,
+    ]
+    assert palate(*words) == 0
+    assert "2 rows set aside, 1 prompts left out" in capsys.readouterr().out
+    account = json.loads((here / "c.account.json").read_text())
+    assert (account["num_prompts"], account["num_prompts_repeated"]) == (3, 1)
+    assert account["num_prompt_rows_set_aside"] == 2 == sum(row["count"] for row in account["set_aside"])
+    aside = rows_of(here / "c.set_aside.jsonl")
+    assert [(row["stage"], row["line"]) for row in aside] == [
+        ("prompts", 2), ("prompts", 3), ("asking", 5), ("asking", 5),
+    ]  # fmt: skip
+    assert aside[-1]["prompt"] == [{"role": "user", "content": "<<finish:length>>Two?"}]
+    assert [c.provenance.line for c in read_comparisons("c.jsonl")[0]] == [1, 6]
+    assert [row["line"] for row in rows_of(here / "c.candidates.jsonl")] == [1, 1, 6, 6]
+    words = ["contrast", "p.jsonl", "-o", "x.jsonl", "--strong", "m", "--weak", "w"]
+    assert palate(*words, "--strong-base-url", server.base_url, "--weak-base-url", server.base_url) == 1
+    assert "2 rows set aside, 1 prompts left out" in capsys.readouterr().out
+    assert [(row["stage"], row["line"]) for row in rows_of(here / "x.set_aside.jsonl")] == [
+        ("prompts", 2), ("prompts", 3), ("pairing", 1), ("asking", 5), ("asking", 5), ("pairing", 6),
+    ]  # fmt: skip
+
+
 def test_a_request_that_fails_is_told_and_asked_again(here, server, capsys):
     prompts = write_prompts(here, "<<status:400;ok>>Name a river.", "Name a tree.")
     words = ["candidates", prompts, "-o", "c.jsonl", "--model", "m", "-n", "2", "--base-url", server.base_url]

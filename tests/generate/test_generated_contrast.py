@@ -25,7 +25,13 @@ def test_chosen_from_the_strong_rejected_from_the_weak():
         Generator(strong, "big"),
         Generator(ScriptedAsker(weak_says), "small"),
         source="p.txt",
+        lines=[3, 5, 6, 9],
     )
+    assert [pair.provenance.line for pair in found.pairs] == [3, 6]
+    assert sorted((row["line"], row["prompt"][0]["content"]) for row in found.set_aside) == [
+        (5, "1"),
+        (9, "3"),
+    ]
     assert [(p.prompt[-1].content, p.chosen[0].content, p.rejected[0].content) for p in found.pairs] == [
         ("0", "strong", "weak 0"), ("2", "strong", "weak 2"),
     ]  # fmt: skip
@@ -35,6 +41,17 @@ def test_chosen_from_the_strong_rejected_from_the_weak():
     assert sorted(row["reason"] for row in found.set_aside) == ["both models said the same", "refused: no"]
     detail = found.pairs[0].provenance.detail
     assert (detail["strong"]["model"], detail["weak"]["model"]) == ("big", "small")
+
+
+def test_each_prompt_has_a_line_or_none_has():
+    with pytest.raises(CallError, match="each has one"):
+        generate_contrast(
+            [user("a")],
+            Generator(ScriptedAsker(lambda r: "x"), "m"),
+            Generator(ScriptedAsker(lambda r: "y", "http://other"), "n"),
+            source="p",
+            lines=[1, 2],
+        )
 
 
 def test_one_model_against_itself_is_refused():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,10 +16,10 @@ from palate.cli.asking_options import (
 )
 from palate.cli.console import ConsoleWatcher
 from palate.cli.generate_output import aside_row, reasons_of, show_account, show_extracts
-from palate.data import read_prompts
 from palate.data.comparisons import check_output
 from palate.data.documents import read_documents
 from palate.data.extracts import make_extracts
+from palate.data.prompts import PromptFile, read_prompt_file
 from palate.data.writing import refuse_unwritable
 from palate.errors import CallError, DataError, WorkError
 from palate.generate import (
@@ -31,7 +30,6 @@ from palate.generate import (
     generate_triples,
 )
 from palate.generate.writing import write_candidates, write_pairs
-from palate.records import Messages, SetAside
 
 __all__ = ["generate_app"]
 
@@ -93,13 +91,14 @@ def candidates(
         Print the account as JSON.
     """
     check_output(output)
-    found, set_aside = _prompts(prompts, system, limit)
+    found = _prompts(prompts, system, limit)
     watcher = ConsoleWatcher()
     with asking(asked, [base_url], watcher) as askers:
         result = generate_candidates(
-            found,
+            found.prompts[:limit],
             [Generator(askers.of(name, base_url), name) for name in model],
             source=prompts,
+            lines=found.lines[:limit],
             num_samples=num_samples,
             temperatures=temperature,
             top_p=top_p,
@@ -109,8 +108,9 @@ def candidates(
             watcher=watcher,
         )
         models = account_of_asking(askers)
-    account = {"num_prompt_rows_set_aside": len(set_aside), **result.account, "models": models}
-    account["files"] = write_candidates(result, output, account)
+    account = {**_of_prompts(found), **result.account, "models": models}
+    aside = [aside_row(row, "prompts") for row in found.set_aside]
+    account["files"] = write_candidates(result, output, account, aside)
     show_account(account, "comparisons", as_json)
 
 
@@ -204,7 +204,7 @@ def triples(
     made = make_extracts(
         read, min_characters=min_characters, max_characters=max_characters, language=language
     )
-    aside = [aside_row(row) for row in (*set_aside, *made.too_short)]
+    aside = [aside_row(row, "documents") for row in (*set_aside, *made.too_short)]
     account: dict[str, Any] = {
         "num_documents_set_aside": len(set_aside), **made.account(),
         "set_aside": reasons_of((*set_aside, *made.too_short)),
@@ -291,14 +291,15 @@ def contrast(
         Print the account as JSON.
     """
     refuse_unwritable(output)
-    found, set_aside = _prompts(prompts, system, limit)
+    found = _prompts(prompts, system, limit)
     watcher = ConsoleWatcher()
     with asking(asked, [strong_base_url, weak_base_url], watcher) as askers:
         result = generate_contrast(
-            found,
+            found.prompts[:limit],
             Generator(askers.of(strong, strong_base_url), strong),
             Generator(askers.of(weak, weak_base_url), weak),
             source=prompts,
+            lines=found.lines[:limit],
             temperature=temperature,
             top_p=top_p,
             max_tokens=max_tokens,
@@ -306,14 +307,13 @@ def contrast(
             watcher=watcher,
         )
         models = account_of_asking(askers)
-    account = {"num_prompt_rows_set_aside": len(set_aside), **result.account, "models": models}
-    account["files"] = write_pairs(result, output, account)
+    account = {**_of_prompts(found), **result.account, "models": models}
+    aside = [aside_row(row, "prompts") for row in found.set_aside]
+    account["files"] = write_pairs(result, output, account, aside)
     show_account(account, "pairs", as_json)
 
 
-def _prompts(
-    prompts: str, system: str | None, limit: int | None
-) -> tuple[Sequence[Messages], Sequence[SetAside]]:
+def _prompts(prompts: str, system: str | None, limit: int | None) -> PromptFile:
     if limit is not None and limit < 1:
         raise DataError(f"--limit {limit}", next="take 1 prompt or more")
     if prompts == PLAYGROUND:
@@ -321,14 +321,23 @@ def _prompts(
             raise CallError("--system: no effect on the playground's prompts", next="drop it")
         from palate.playground import training_prompts
 
-        return training_prompts(limit or NUM_PLAYGROUND_PROMPTS), ()
-    found, set_aside = read_prompts(prompts, system=system)
-    if not found:
-        reasons = "; ".join(row["reason"] for row in reasons_of(set_aside)[:3])
+        own = tuple(training_prompts(limit or NUM_PLAYGROUND_PROMPTS))
+        return PromptFile(own, (None,) * len(own), 0, ())
+    found = read_prompt_file(prompts, system=system)
+    if not found.prompts:
+        reasons = "; ".join(row["reason"] for row in reasons_of(found.set_aside)[:3])
         raise DataError(
             "no row holds a prompt", where=prompts, why=reasons, next="name a file that holds some"
         )
-    return found[:limit], set_aside
+    return found
+
+
+def _of_prompts(found: PromptFile) -> dict[str, Any]:
+    return {
+        "num_prompt_rows_set_aside": len(found.set_aside),
+        "num_prompts_repeated": found.num_repeats,
+        "set_aside": reasons_of(found.set_aside),
+    }
 
 
 def _refuse_with_extracts_only(

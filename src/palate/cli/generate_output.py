@@ -54,15 +54,27 @@ def _of_documents(account: Mapping[str, Any]) -> list[str]:
         f"{account['num_sentences']:,} sentences in {account['num_extracts']:,} extracts, "
         f"{account['num_oversized']:,} of them too long and {account['num_undersized']:,} too short",
     ]
-    return lines + [
+    return lines + _of_set_aside(account)
+
+
+def _of_prompts(account: Mapping[str, Any]) -> list[str]:
+    num_aside, num_repeated = account["num_prompt_rows_set_aside"], account["num_prompts_repeated"]
+    if not num_aside and not num_repeated:
+        return []
+    told = f"{num_aside:,} rows set aside, {num_repeated:,} prompts left out that stand in the file before"
+    return [told, *_of_set_aside(account)]
+
+
+def _of_set_aside(account: Mapping[str, Any]) -> list[str]:
+    return [
         f"{row['count']:>7,}  {row['reason']}: {excerpt(', '.join(row['places']), 200)}"
         for row in account["set_aside"][:5]
     ]
 
 
-def aside_row(row: SetAside) -> dict[str, Any]:
+def aside_row(row: SetAside, stage: str) -> dict[str, Any]:
     return {
-        "stage": "documents",
+        "stage": stage,
         "reason": row.reason,
         "source": row.source,
         "line": row.line,
@@ -102,6 +114,7 @@ def _lines(account: Mapping[str, Any]) -> list[str]:
     asked = f"{account['num_requests']:,} requests: {statuses or 'none'}"
     if "num_candidates" in account:
         return [
+            *_of_prompts(account),
             f"{account['num_prompts']:,} prompts, {asked}",
             f"{account['num_candidates']:,} candidates, {account['num_repeats']:,} repeats left out",
             f"{account['num_comparisons']:,} comparisons; "
@@ -109,6 +122,7 @@ def _lines(account: Mapping[str, Any]) -> list[str]:
         ]
     if "num_identical" in account:
         return [
+            *_of_prompts(account),
             f"{account['num_prompts']:,} prompts, {asked}",
             f"{account['num_prompts']:,} prompts = {account['num_pairs']:,} pairs + "
             f"{account['num_identical']:,} answered alike + "

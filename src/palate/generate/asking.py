@@ -9,9 +9,19 @@ from typing import Any
 
 from palate.asking import Asker, Reply, Request
 from palate.errors import CallError
+from palate.records import Messages
 from palate.watcher import Watcher
 
-__all__ = ["Generator", "ask_all", "check_sampling", "count_replies", "lineage", "unusable_row"]
+__all__ = [
+    "Generator",
+    "ask_all",
+    "check_sampling",
+    "count_replies",
+    "lineage",
+    "lines_of",
+    "prompt_row",
+    "unusable_row",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,23 @@ def lineage(generator: Generator, reply: Reply) -> dict[str, Any]:
     if reply.form == "repaired":
         said["form"] = reply.form
     return said
+
+
+def lines_of(prompts: Sequence[Messages], lines: Sequence[int | None] | None) -> Sequence[int | None]:
+    """Where each prompt stands in its source; nowhere where nobody says.
+
+    Raises:
+        CallError: there is not one line for each.
+    """
+    lines = [None] * len(prompts) if lines is None else lines
+    if len(lines) != len(prompts):
+        raise CallError(f"{len(prompts)} prompts with {len(lines)} lines: each has one")
+    return lines
+
+
+def prompt_row(prompt: Messages, source: str, line: int | None) -> dict[str, Any]:
+    """Which prompt a row that was set aside is about."""
+    return {"source": source, "line": line, "prompt": [message.as_dict() for message in prompt]}
 
 
 def unusable_row(generator: Generator, reply: Reply) -> dict[str, Any]:

@@ -10,7 +10,16 @@ from typing import Any
 
 from palate.asking import Reply, Request
 from palate.errors import CallError
-from palate.generate.asking import Generator, ask_all, check_sampling, count_replies, lineage, unusable_row
+from palate.generate.asking import (
+    Generator,
+    ask_all,
+    check_sampling,
+    count_replies,
+    lineage,
+    lines_of,
+    prompt_row,
+    unusable_row,
+)
 from palate.records import Comparison, Message, Messages, Provenance, content_id
 from palate.watcher import Watcher
 
@@ -44,6 +53,7 @@ class Candidate:
             "completion": [{"role": "assistant", "content": self.text}],
             "num_repeats": self.num_repeats,
             "source": self.provenance.source,
+            "line": self.provenance.line,
             **self.provenance.detail,
         }
 
@@ -65,6 +75,7 @@ def generate_candidates(
     generators: Sequence[Generator],
     *,
     source: str,
+    lines: Sequence[int | None] | None = None,
     num_samples: int = 5,
     temperatures: Sequence[float] = (1.0,),
     top_p: float = 1.0,
@@ -75,17 +86,19 @@ def generate_candidates(
 ) -> Candidates:
     """`num_samples` completions of each prompt from each model at each temperature, and all their pairs.
 
-    So 2 models, 2 temperatures and 5 samples ask for 20 completions of a prompt. Of those that are the same
-    but for white space the first stays. Only answers are candidates: what was truncated, refused or empty is
-    set aside. k candidates of a prompt make k (k - 1) / 2 comparisons. Which stands first is balanced: of an
-    odd number of candidates each does equally often, of an even number within one; `seed` decides how,
-    and with `send_seed` each sample has a seed of its own made from it: not every server takes one.
+    `source` and `lines`, one of each prompt, say in the provenance where the prompts stand. So 2 models, 2
+    temperatures and 5 samples ask for 20 completions of a prompt. Of those that are the same but for white
+    space the first stays. Only answers are candidates: what was truncated, refused or empty is set aside. k
+    candidates of a prompt make k (k - 1) / 2 comparisons. Which stands first is balanced: of an odd number of
+    candidates each does equally often, of an even number within one; `seed` decides how, and with `send_seed`
+    each sample has a seed of its own made from it: not every server takes one.
 
     Raises:
         CallError: several samples are asked for at temperature 0, which always says the same; a model or a
             temperature is named twice; a number is out of bounds. PalateError: nothing can be asked at all.
     """
     _check(prompts, generators, num_samples, temperatures)
+    lines = lines_of(prompts, lines)
     for temperature in temperatures:
         check_sampling(temperature, top_p, max_tokens)
     questions = [
@@ -109,12 +122,15 @@ def generate_candidates(
     replies = ask_all(questions, watcher)
     candidates: list[Candidate] = []
     comparisons: list[Comparison] = []
+    set_aside: list[dict[str, Any]] = []
     num_each, num_lonely = len(questions) // len(prompts), 0
     for number, prompt in enumerate(prompts):
         own = replies[number * num_each : (number + 1) * num_each]
-        found = _each_once(prompt, own, source)
+        found = _each_once(prompt, own, source, lines[number])
         candidates += found
-        comparisons += _compared(found, source, seed, number)
+        comparisons += _compared(found, seed, number)
+        where = prompt_row(prompt, source, lines[number])
+        set_aside += [{**unusable_row(*item), **where} for item in own if not item[1].is_answer]
         num_lonely += len(found) < 2
     account = {
         "num_prompts": len(prompts),
@@ -124,8 +140,7 @@ def generate_candidates(
         "num_candidates": len(candidates),
         "num_comparisons": len(comparisons),
     }
-    set_aside = tuple(unusable_row(*item) for item in replies if not item[1].is_answer)
-    return Candidates(tuple(candidates), tuple(comparisons), set_aside, account)
+    return Candidates(tuple(candidates), tuple(comparisons), tuple(set_aside), account)
 
 
 def _check(
@@ -157,7 +172,9 @@ def _check(
         )
 
 
-def _each_once(prompt: Messages, replies: Sequence[tuple[Generator, Reply]], source: str) -> list[Candidate]:
+def _each_once(
+    prompt: Messages, replies: Sequence[tuple[Generator, Reply]], source: str, line: int | None
+) -> list[Candidate]:
     found: dict[str, Candidate] = {}
     for generator, reply in replies:
         if not reply.is_answer:
@@ -165,7 +182,7 @@ def _each_once(prompt: Messages, replies: Sequence[tuple[Generator, Reply]], sou
         folded = " ".join(reply.text.split())
         earlier = found.get(folded)
         if earlier is None:
-            provenance = Provenance(source, None, lineage(generator, reply))
+            provenance = Provenance(source, line, lineage(generator, reply))
             found[folded] = Candidate(prompt, reply.text.strip(), provenance)
         else:
             repeats = earlier.num_repeats + 1
@@ -173,7 +190,7 @@ def _each_once(prompt: Messages, replies: Sequence[tuple[Generator, Reply]], sou
     return list(found.values())
 
 
-def _compared(candidates: Sequence[Candidate], source: str, seed: int, number: int) -> list[Comparison]:
+def _compared(candidates: Sequence[Candidate], seed: int, number: int) -> list[Comparison]:
     """Every two of them. Seated in a circle, each stands first against those up to halfway round."""
     if not candidates:
         return []
@@ -187,7 +204,8 @@ def _compared(candidates: Sequence[Candidate], source: str, seed: int, number: i
         first = 2 * distance < num if 2 * distance != num else (number + i + seed) % 2 == 0
         a, b = (candidates[i], candidates[j]) if first else (candidates[j], candidates[i])
         detail = {"a": dict(a.provenance.detail), "b": dict(b.provenance.detail)}
-        comparisons.append(Comparison(a.prompt, _said(a), _said(b), Provenance(source, None, detail)))
+        where = Provenance(a.provenance.source, a.provenance.line, detail)
+        comparisons.append(Comparison(a.prompt, _said(a), _said(b), where))
     return comparisons
 
 

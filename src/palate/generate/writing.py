@@ -34,8 +34,14 @@ def write_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
-def write_candidates(found: Candidates, path: str | Path, account: Mapping[str, Any]) -> dict[str, str]:
-    """Comparisons at `path`; candidates, rows set aside and the account beside it. Returns where each is.
+def write_candidates(
+    found: Candidates,
+    path: str | Path,
+    account: Mapping[str, Any],
+    set_aside_before: Iterable[Mapping[str, Any]] = (),
+) -> dict[str, str]:
+    """Comparisons at `path`; candidates, rows set aside, those of earlier stages first, and the account
+    beside it. Returns where each is.
 
     Without a comparison nothing is written at `path`, and what is there stays.
 
@@ -47,7 +53,7 @@ def write_candidates(found: Candidates, path: str | Path, account: Mapping[str, 
     if found.comparisons:
         files["comparisons"] = Path(path)
         write_comparisons(found.comparisons, path)
-    return _with_account(files, found.set_aside, path, account)
+    return _with_account(files, [*set_aside_before, *found.set_aside], path, account)
 
 
 def write_pairs(
