@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import multiprocessing
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from palate.data import read_records, split_by_prompt, stream_records
+from palate.data import RecordStream, read_records, split_by_prompt, stream_records
 from palate.engine import Renderer
 from palate.errors import ArtifactError, DataError
 from palate.recipe import Recipe, parse_recipe
 from palate.records import Message
 from palate.train.encoding import encode_data
 from palate.train.example_set import ExampleSet
+from palate.train.token_key import content_hash, table_key
 from palate.train.token_store import tokens_folder
+from palate.train.token_table import TableWriter, save_columns
 from palate.watcher import Watcher
 from tiny_run import WORDS, rows, tokenizer, write_rows
 
@@ -163,6 +170,122 @@ def test_the_same_content_elsewhere_is_the_same_table_under_its_own_name(data: P
     found = encoded(recipe(moved))
     assert found[2] == 0
     assert found[0].table.sources == (str(moved),)
+
+
+def test_a_file_replaced_after_it_was_opened_is_not_kept_under_its_new_hash(data: Path) -> None:
+    """What a stream has read of a small file when it is made is older than the hash of the file."""
+    of = recipe(data, "data.eval_fraction=0")
+    stream = stream_records(of.data.train)
+    data.write_text(data.read_text() + "\n" + data.read_text().replace("river", "rivet"))
+    encode_data(of, stream, None, Renderer(tokenizer()))
+    found = encoded(of)[0]
+    assert [example.id for example in found.examples] == [p.id for p in read_records(of.data.train).records]
+
+
+class Replaced(RecordStream):
+    """A file that gets another row when its last one is read."""
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from super().__iter__()
+        with Path(self.options.source).open("a") as file:
+            file.write("\n{}")
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused_and_nothing_kept(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("palate.train.encoding.stream_records", lambda o, **named: Replaced(o, **named))
+        with pytest.raises(DataError, match="changed while it was read"):
+            encoded(recipe(data))
+    assert [path for path in tokens_folder().iterdir() if path.is_dir()] == []
+    assert num_tokenised(recipe(data)) > 0
+
+
+def test_the_end_of_a_files_name_is_part_of_the_name(data: Path) -> None:
+    """The same bytes are other rows as JSON, as JSONL and as CSV."""
+    line = data.read_text().splitlines()[0]
+    keys = set()
+    for name in ("one.json", "one.jsonl", "one.jsonl.gz"):
+        data.with_name(name).write_text(line if name.startswith("one.jsonl") else f"[{line}]")
+        of = recipe(data.with_name(name))
+        stream = stream_records(of.data.train)
+        keys.add(table_key(stream, "same", "pairs", Renderer(tokenizer()), of.data, with_completions=False))
+    assert len(keys) == 2
+
+
+def test_the_code_of_layouts_is_part_of_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    from palate.train import token_key
+
+    hashed: list[str] = []
+    real = Path.read_bytes
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", lambda path: hashed.append(path.as_posix()) or real(path))
+        token_key._code_hash.__wrapped__()
+    names = {"/".join(Path(path).parts[-3:]) for path in hashed}
+    assert {"palate/data/reading.py", "data/layouts/pairs.py", "palate/engine/tokens.py"} <= names
+
+
+def test_records_without_a_file_are_named_by_all_that_they_say(data: Path) -> None:
+    """A difference of scores stands beside the texts, and decides which pairs are made."""
+    of = recipe(data)
+    names = set()
+    for gap in (1, 2, 2):
+        stream = stream_records(of.data.train)
+        stated = [record for record in stream if not hasattr(record, "reason")]
+        stated[0].provenance.detail["gap"] = gap
+        stream.__class__ = type("Listed", (RecordStream,), {"__iter__": lambda self, of=stated: iter(of)})
+        stream.options = stream.options.model_copy(update={"source": "some/hub-name"})
+        names.add(content_hash(stream))
+    assert len(names) == 2
+
+
+def refused(number: int) -> Any:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return refuse
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+def test_columns_that_do_not_fit_say_why(tmp_path: Path) -> None:
+    """numpy by itself says only how many items it has written."""
+    columns = TableWriter(io.BytesIO(), io.BytesIO()).finish()
+    columns["entries"] = np.zeros(5000, columns["entries"].dtype)
+    (tmp_path / "entries.npy").symlink_to("/dev/full")
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        save_columns(columns, tmp_path)
+
+
+def read_only(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The superuser of a test machine may write whatever the permissions say."""
+    monkeypatch.setattr(Path, "rename", refused(errno.EROFS))
+    monkeypatch.setattr("palate.train.token_store.ensure_folder", refused(errno.EROFS))
+
+
+def test_a_damaged_table_that_cannot_be_moved_is_made_for_the_run(
+    data: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = encoded(recipe(data))
+    expected = contents(first[0])
+    (folder,) = (path for path in tokens_folder().iterdir() if path.is_dir())
+    (folder / "entries.npy").unlink()
+    read_only(home, monkeypatch)
+    watcher = Notes()
+    again = encoded(recipe(data), watcher)
+    assert (contents(again[0]), again[2]) == (expected, first[2])
+    assert "damaged" in watcher.said[0]
+    assert "not kept for later runs" in watcher.said[1]
+
+
+def test_no_room_anywhere_is_an_error_that_says_where(
+    data: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_only(home, monkeypatch)
+    monkeypatch.setattr("palate.train.token_store.save_columns", refused(errno.ENOSPC))
+    with pytest.raises(ArtifactError, match="No space left") as caught:
+        encoded(recipe(data))
+    assert "PALATE_HOME" in str(caught.value)
 
 
 @pytest.mark.parametrize("file", ["tokens.bin", "entries.npy", "texts.bin", "manifest.json"])

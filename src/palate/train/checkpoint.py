@@ -232,8 +232,8 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(path).free
 
 
-def require_space(path: Path, num_bytes: int, what: str) -> None:
-    """Refuse to begin what the disk has no room for.
+def require_space(path: Path, num_bytes: int, what: str, remedy: str) -> None:
+    """Refuse to begin what the disk has no room for; `remedy` is what else than freeing space would help.
 
     Raises:
         ArtifactError: less than `num_bytes` is free below `path`.
@@ -244,7 +244,7 @@ def require_space(path: Path, num_bytes: int, what: str) -> None:
             f"{what} will not fit on this disk",
             where=str(path),
             why=f"it takes {_in_words(num_bytes)}, and {_in_words(free)} is free",
-            next="free some space, choose a folder on another disk, or lower train.keep_checkpoints",
+            next=f"free some space, {remedy}",
         )
 
 

@@ -95,7 +95,12 @@ def require_room(
         ArtifactError: the disk has no room for them.
     """
     needed = run_bytes_needed(policy, recipe, plan, num_held_out) - written_bytes(folder.checkpoints)
-    require_space(folder.path, max(0, needed), "what this run keeps in checkpoints and result")
+    require_space(
+        folder.path,
+        max(0, needed),
+        "what this run keeps in checkpoints and result",
+        "choose a folder on another disk, or lower train.keep_checkpoints",
+    )
 
 
 def reference_cache_bytes(branches: Iterable[Branch]) -> int:

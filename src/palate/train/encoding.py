@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 
 import numpy as np
 
-from palate.data import PairRule, Record, RecordSet, RecordStream, records_as
+from palate.data import PairRule, Record, RecordSet, RecordStream, records_as, stream_records
 from palate.data.kinds import Kind
 from palate.data.split import num_prompts_held_out
 from palate.engine import Renderer
@@ -19,7 +20,7 @@ from palate.records import SetAside
 from palate.train.example_set import Asides, ExampleSet, write_records
 from palate.train.examples import Examples
 from palate.train.mismatched import mismatched_of, refuse_one_prompt, write_mismatched
-from palate.train.token_key import local_file, mismatched_key, table_key
+from palate.train.token_key import content_hash, local_file, mismatched_key, table_key
 from palate.train.token_store import Fill, table_made_once
 from palate.train.token_table import TableWriter, TokenTable, table_in_memory
 from palate.watcher import Watcher
@@ -46,7 +47,8 @@ def encode_data(
 
     Raises:
         RecipeError: the objective learns from something else. DataError: nothing is left to train or to
-        evaluate on, a record is too long where that is an error, or a KL estimate has but one prompt.
+        evaluate on, a record is too long where that is an error, a file changed while it was read, or a KL
+        estimate has but one prompt.
         ArtifactError: the disk has no room for the tokens.
     """
     if recipe.objective.data == "groups":
@@ -86,15 +88,21 @@ class _Encoder:
     def table_of(self, found: Records, source: SourceOptions) -> TokenTable:
         """The records as the objective takes them, as tokens."""
         with_completions = self.recipe.objective.needs_kl
+        if isinstance(found, RecordSet):
+            return _in_memory(partial(self._write, found, source), with_completions)
+        content = content_hash(found)
+        # Opened again: what was read of a file before its hash was taken may be of an earlier content.
+        stream = stream_records(found.options, system=found.system, name=found.name)
+        key = table_key(
+            stream, content, self.kind, self.renderer, self.recipe.data, with_completions=with_completions
+        )
+        file = local_file(found.options.source)
 
         def fill(writer: TableWriter) -> None:
-            rows = _converted(self._noted(found), self.kind, source)
-            write_records(writer, rows, self.renderer, self.recipe.data)
+            self._write(stream, source, writer)
+            if file is not None:
+                _refuse_changed(stream, content)
 
-        if isinstance(found, RecordSet):
-            return _in_memory(fill, with_completions)
-        key = table_key(found, self.kind, self.renderer, self.recipe.data, with_completions=with_completions)
-        file = local_file(found.options.source)
         table = table_made_once(
             key,
             fill,
@@ -105,6 +113,10 @@ class _Encoder:
         return replace(
             table, name=key, sources=(found.options.source,)
         )  # another path may have had this content
+
+    def _write(self, found: Records, source: SourceOptions, writer: TableWriter) -> None:
+        rows = _converted(self._noted(found), self.kind, source)
+        write_records(writer, rows, self.renderer, self.recipe.data)
 
     def with_mismatched(self, examples: Examples) -> Examples:
         """The examples, each with a completion of another prompt besides."""
@@ -139,6 +151,21 @@ def _converted(
                 row,
                 records_as((row,), kind, where=source.source, rule=rule),
             )
+        )
+
+
+def _refuse_changed(found: RecordStream, content: str) -> None:
+    """Keep no tokens under a hash that the file they came from no longer has, or never had.
+
+    Raises:
+        DataError: it has another one now.
+    """
+    if local_file(found.options.source) is None or content_hash(found) != content:
+        raise DataError(
+            "the file changed while it was read",
+            where=found.options.source,
+            why="some of its rows may be of the earlier content and some of the later",
+            next="run the same again when nothing writes to it",
         )
 
 

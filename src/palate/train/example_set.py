@@ -54,7 +54,8 @@ class Asides(Sequence[SetAside]):
         """Both; they are of one table."""
         reasons = list(dict.fromkeys((*self._reasons, *others._reasons)))
         lines = others._lines.copy()
-        lines[:, 2] = np.array([reasons.index(reason) for reason in others._reasons], np.int64)[lines[:, 2]]
+        numbers = {reason: number for number, reason in enumerate(reasons)}
+        lines[:, 2] = np.array([numbers[reason] for reason in others._reasons], np.int64)[lines[:, 2]]
         return Asides(np.concatenate([self._lines, lines]), self._sources, reasons)
 
     def because(self, reason: str) -> Asides:

@@ -11,12 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from palate.data import RecordStream
+from palate.data.files import format_of
 from palate.engine import Renderer
 from palate.recipe import DataOptions
 from palate.records import Message, SetAside, content_id
 from palate.train.environment import file_hash
 
-__all__ = ["local_file", "mismatched_key", "table_key"]
+__all__ = ["content_hash", "local_file", "mismatched_key", "table_key"]
 
 # What of `data` leaves the tokens of a source as they are: where they come from is named by content, the
 # split is made on the table, and the options of the source stand beside these.
@@ -26,6 +27,7 @@ _NOT_OF_THE_CONTENT = {"source", "split", "revision"}
 _SHAPING = {
     ".": ("records.py",),
     "data": None,
+    "data/layouts": None,
     "engine": ("tokens.py",),
     "train": (
         "encoding.py",
@@ -39,11 +41,19 @@ _SHAPING = {
 
 
 def table_key(
-    found: RecordStream, kind: str, renderer: Renderer, options: DataOptions, *, with_completions: bool
+    found: RecordStream,
+    content: str,
+    kind: str,
+    renderer: Renderer,
+    options: DataOptions,
+    *,
+    with_completions: bool,
 ) -> str:
-    """Names the tokens that the rows of a source become."""
+    """Names the tokens that the rows of a source become; `content` is its `content_hash`."""
     parts = {
-        "content": _content_hash(found),
+        "content": content,
+        # The end of its name says how a file is read.
+        "format": format_of(found.options.source) if local_file(found.options.source) is not None else None,
         "layout": found.layout,
         "source": found.options.model_dump(mode="json", exclude=_NOT_OF_THE_CONTENT),
         "system": found.system,
@@ -68,7 +78,7 @@ def local_file(source: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def _content_hash(found: RecordStream) -> str:
+def content_hash(found: RecordStream) -> str:
     """Of a file its bytes; of anything else the records themselves, which are gone through for it once."""
     path = local_file(found.options.source)
     if path is not None:
@@ -83,8 +93,10 @@ def _content_hash(found: RecordStream) -> str:
                 row.weight,
                 getattr(row, "margin", None),
                 getattr(row, "scores", None),
+                # What the rows said beside their texts: a difference of scores decides which pairs are made.
+                sorted(row.provenance.detail.items()),
             )
-            total.update(f"{row.id} {stated}\n".encode())
+            total.update(f"{row.id} {stated}\n".encode("utf-8", "surrogatepass"))
     return total.hexdigest()
 
 
@@ -113,7 +125,7 @@ def _renderer_hash(renderer: Renderer) -> str:
 def _code_hash() -> str:
     total = hashlib.sha256()
     for room, names in _SHAPING.items():
-        folder = resources.files("palate").joinpath(room)
+        folder = resources.files("palate").joinpath(*room.split("/"))
         for file in sorted(folder.iterdir(), key=lambda file: file.name):
             if file.name.endswith(".py") and (names is None or file.name in names):
                 total.update(file.read_bytes())

@@ -20,6 +20,9 @@ __all__ = ["table_made_once", "tokens_folder"]
 Fill = Callable[[TableWriter], None]
 
 
+_ELSEWHERE = "or let PALATE_HOME name a folder on another disk"
+
+
 def tokens_folder() -> Path:
     """Where the tables are; it may be deleted while nothing trains."""
     return palate_home() / "tokens"
@@ -47,7 +50,7 @@ def table_made_once(
         found = _load(folder, watcher)  # another process may have made it meanwhile
         if found is not None:
             return found
-        require_space(folder.parent, num_bytes, "the tokens of these data")
+        require_space(folder.parent, num_bytes, "the tokens of these data", _ELSEWHERE)
         rest: dict[str, Any] = {}
         with new_folder(folder, manifest=rest) as place:
             rest |= _write(place, fill, with_completions)
@@ -55,9 +58,16 @@ def table_made_once(
 
 
 def _made_for_this_run(fill: Fill, with_completions: bool) -> TokenTable:
-    with tempfile.TemporaryDirectory(prefix="palate-tokens-") as temporary:
-        # What is mapped stays readable when its name has gone.
-        return load_table(Path(temporary), _write(Path(temporary), fill, with_completions))
+    try:
+        with tempfile.TemporaryDirectory(prefix="palate-tokens-") as temporary:
+            # What is mapped stays readable when its name has gone.
+            return load_table(Path(temporary), _write(Path(temporary), fill, with_completions))
+    except OSError as error:
+        raise ArtifactError(
+            f"the tokens of these data cannot be written: {error.strerror or error}",
+            where=tempfile.gettempdir(),
+            next=f"free some space there, {_ELSEWHERE}",
+        ) from None
 
 
 def _write(folder: Path, fill: Fill, with_completions: bool) -> dict[str, Any]:
@@ -76,7 +86,7 @@ def _load(folder: Path, watcher: Watcher) -> TokenTable | None:
         return load_table(folder, read_manifest(folder))
     watcher.note(f"the tokens in {folder} were damaged, and are made anew: {problems[0]}")
     aside = folder.with_name(f"{folder.name}.damaged")
-    with suppress(FileNotFoundError, ArtifactError):  # another process may have been quicker
+    with suppress(OSError, ArtifactError):  # another process was quicker, or nothing can be written here
         remove_folder(aside)
         folder.rename(aside)
     return None

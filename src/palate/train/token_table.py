@@ -287,6 +287,13 @@ def table_in_memory(writer: TableWriter, tokens: io.BytesIO, texts: io.BytesIO) 
     )
 
 
+class _Plain:
+    """A file that numpy does not know as one: what it writes by itself fails without the system's reason."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.write = file.write
+
+
 def save_columns(columns: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Write the columns that a writer has made into a folder; returns what `load_table` needs besides.
 
@@ -294,7 +301,8 @@ def save_columns(columns: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         OSError: they cannot be written.
     """
     for name in _COLUMNS:
-        np.save(folder / f"{name}.npy", columns[name], allow_pickle=False)
+        with (folder / f"{name}.npy").open("wb") as file:
+            np.lib.format.write_array(_Plain(file), columns[name], allow_pickle=False)
     return {name: value for name, value in columns.items() if name not in _COLUMNS}
 
 
