@@ -6,6 +6,7 @@ import errno
 import io
 import multiprocessing
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -247,14 +248,17 @@ def refused(number: int) -> Any:
     return refuse
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
 def test_columns_that_do_not_fit_say_why(tmp_path: Path) -> None:
     """numpy by itself says only how many items it has written."""
     columns = TableWriter(io.BytesIO(), io.BytesIO()).finish()
     columns["entries"] = np.zeros(5000, columns["entries"].dtype)
-    (tmp_path / "entries.npy").symlink_to("/dev/full")
-    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
-        save_columns(columns, tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(OSError, match=os.strerror(errno.EFBIG)):
+            save_columns(columns, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def read_only(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
