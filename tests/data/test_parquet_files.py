@@ -29,6 +29,13 @@ def test_a_margin_with_a_fixed_point_is_a_number(tmp_path):
     assert [pair.margin for pair in pairs] == [1.5, 0.25]
 
 
+def test_scores_with_a_fixed_point_in_a_list_are_numbers(tmp_path):
+    scores = pyarrow.array([[Decimal("1.5"), Decimal("2.5")]], pyarrow.list_(pyarrow.decimal128(5, 2)))
+    path = written(tmp_path, {"prompt": ["1?"], "completions": [["worse", "better"]], "scores": scores})
+    (ranking,) = read_records(SourceOptions(source=path)).records
+    assert (ranking.completions[0][0].content, ranking.scores) == ("better", (2.5, 1.5))
+
+
 def test_a_value_that_python_cannot_take_costs_only_what_needs_it(tmp_path):
     far = pyarrow.array([2**62, 0], pyarrow.int64()).view(pyarrow.timestamp("ms"))
     path = written(tmp_path, TEXTS | {"when": far})

@@ -466,6 +466,7 @@ def test_answers_that_cannot_be_ranked(answers, reason):
         ({"score_chosen": 8.5, "score_rejected": 6}, 2.5),
         ({"chosen_rating": 4, "rejected_rating": 5}, -1),
         ({"chosen-rating": "4", "rejected-rating": None}, None),
+        ({"score_chosen": None, "score_rejected": 1, "chosen_rating": 4, "rejected_rating": 1}, 3),
         ({}, None),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from palate.data.messages import Unusable, value_of
@@ -30,7 +31,7 @@ def number_of(value: object, column: str) -> float:
             raise Unusable(f'"{column}" is empty')
         if not _NUMBER.fullmatch(value.strip()):
             raise Unusable(f'"{column}" is text that is no number')
-    elif isinstance(value, bool) or not isinstance(value, int | float):
+    elif isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise Unusable(f'"{column}" is {describe(value)}, a number was expected')
     try:
         number = float(value)
@@ -64,7 +65,8 @@ def stated_gap(fields: Mapping[str, Any]) -> float | None:
     for chosen, rejected in _GAP_COLUMNS:
         if chosen in fields and rejected in fields:
             high, low = finite(fields[chosen]), finite(fields[rejected])
-            return None if high is None or low is None else high - low
+            if high is not None and low is not None:
+                return high - low
     return None
 
 

@@ -82,6 +82,22 @@ def test_test_sets_of_each_form(tmp_path):
     assert [said.text for said in read_test_texts(str(prompts))] == ["Q?"]
 
 
+def test_a_test_row_that_is_no_record_is_in_the_test_set_all_the_same(tmp_path):
+    path = tmp_path / "test.jsonl"
+    rows = [
+        json.dumps({"prompt": "Q?", "chosen": "A.", "rejected": "B."}),
+        json.dumps({"prompt": "Same?", "chosen": "Yes.", "rejected": "Yes."}),
+        json.dumps({"prompt": [{"role": "user", "content": "In a list?"}], "chosen": "", "rejected": None}),
+        '{"prompt": "Cut off',
+    ]
+    path.write_text("\n".join(rows), encoding="utf-8")
+    found = [(said.text, said.place) for said in read_test_texts(str(path))]
+    assert {text for text, place in found if place == f"{path}:2"} == {"Same?", "Yes."}
+    assert [text for text, place in found if place == f"{path}:3"] == ["In a list?"]
+    assert TestSet(read_test_texts(str(path))).overlap("same").place == f"{path}:2"
+    assert TestSet(read_test_texts(str(path)), ngram=2).overlap("it was cut off there").place == f"{path}:4"
+
+
 def test_an_empty_test_set_is_an_error(tmp_path):
     path = tmp_path / "test.txt"
     path.write_text("", encoding="utf-8")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from palate.data.audit.check import AuditedRecord, text_of
 from palate.data.detection import SAMPLE_ROWS, claimed_layout
@@ -122,12 +123,26 @@ def _texts(source: str) -> Iterator[TestText]:
         for number, prompt in enumerate(read_prompts(source)[0], 1):
             yield TestText(text_of(prompt), f"{source}, prompt {number}")
         return
-    for number, item in enumerate(stream_records(options)):
-        if not isinstance(item, SetAside):
-            record = AuditedRecord(item, "eval", number)
-            yield from (
-                TestText(text, record.place) for text in (record.prompt_text, *record.completion_texts)
-            )
+    rows = zip(open_rows(options), stream_records(options), strict=True)
+    for number, (row, item) in enumerate(rows):
+        if isinstance(item, SetAside):
+            yield from (TestText(text, item.place) for text in (row.text, *_texts_in(row.fields)) if text)
+            continue
+        record = AuditedRecord(item, "eval", number)
+        yield from (TestText(text, record.place) for text in (record.prompt_text, *record.completion_texts))
+
+
+def _texts_in(fields: Mapping[str, Any]) -> Iterator[str]:
+    """Whatever a row says: one that is no record is in the test set all the same."""
+    left: list[Any] = [fields]
+    while left:  # without recursion, for a row may be deep
+        match left.pop():
+            case str() as text:
+                yield text
+            case Mapping() as inner:
+                left += [value for name, value in inner.items() if name not in ("role", "from")]
+            case list() | tuple() as items:
+                left += items
 
 
 def _words(text: str) -> list[str]:
