@@ -224,6 +224,16 @@ def test_a_column_that_is_not_one_number_for_each_says_nothing_of_the_order(writ
     assert ranked(write, other=value) == ["best", "middle", "worst"]
 
 
+@pytest.mark.parametrize("name", ["ranks", "scores"])
+def test_a_row_without_the_order_that_others_have_is_not_best_first(write, name):
+    path = write("rows.jsonl", [RANKING, RANKING | {name: [3, 2, 1]}])
+    columns = {"prompt": "prompt", "completions": "completions", name: name}
+    for found in (read(path), read(path, columns=columns)):
+        assert [row.reason for row in found.set_aside] == [f'"{name}" is null, so the order is not known']
+        assert len(found.records) == 1
+    assert len(read(write("all.jsonl", [RANKING, RANKING])).records) == 2
+
+
 def test_columns_that_are_named_leave_the_others_out(write):
     path = write("rows.json", [RANKING | {"score": [1, 2, 3]}])
     names = {"prompt": "prompt", "completions": "completions"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,7 @@ class RecordStream:
         if not sample:
             raise DataError("there are no rows", where=options.source, next="name a source that holds some")
         self.layout: str = layout_of(sample, options)
+        self._standing = _standing_columns(sample, options) if self.layout == "ranking" else ()
         self._all_rows = sample if is_all else None
         self.num_rows: int | None = None if self._all_rows is None else len(sample)
         """How many rows there are; None while that is not known."""
@@ -116,6 +117,8 @@ class RecordStream:
             is_ours = is_written_by_palate(raw.fields)
             given = without_blanks(raw.fields) if is_ours else raw.fields
             fields = mapped_fields(given, options.columns)
+            if self._standing and not is_ours and not any(name in fields for name in self._standing):
+                fields = {**fields, self._standing[0]: None}  # left out is null, as many write it
             row = Row(fields, position, self._rows_to_divide(), 1.0 if ratio is None else ratio)
             said = LAYOUTS[self.layout].convert(row)
             record = _record(said, complete_prompt(said.prompt, fields, self.system), raw, options)
@@ -131,6 +134,12 @@ class RecordStream:
 
     def _rows_to_divide(self) -> int:
         return 1 if self.options.support_ratio is None else self.count_rows()
+
+
+def _standing_columns(rows: Sequence[RawRow], options: SourceOptions) -> tuple[str, ...]:
+    """Which columns give rankings here their order: a row without is not best first all of a sudden."""
+    mapped = [mapped_fields(row.fields, options.columns) for row in rows]
+    return tuple(name for name in ("ranks", "scores") if any(name in fields for fields in mapped))
 
 
 def stream_records(
