@@ -223,8 +223,8 @@ def split(
     if found.num_groups_too_large:
         console.print(
             Text(
-                f"{found.num_groups_too_large:,} groups have more rows than a held-out side should: "
-                "its share is met as nearly as groups allow",
+                f"{found.num_groups_too_large:,} of the groups too large for a held-out side, whose share is met as "
+                "nearly as groups allow",
                 style="yellow",
             )
         )

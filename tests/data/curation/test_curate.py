@@ -130,6 +130,14 @@ def test_repeats_exact_and_near(tmp_path):
     assert kept_lines(curated(tmp_path, rows, keep_duplicates=True)) == [1, 2, 3, 4]
 
 
+def test_nearly_the_same_with_the_other_label_is_no_repeat(tmp_path):
+    long = "The mill by the river has ground the corn of eleven villages since the great flood. " * 3
+    rows = [label("What of the mill?", long, True), label("What of the mill?", f"{long} Or so.", False)]
+    assert kept_lines(curated(tmp_path, rows, near_duplicates=True)) == [1, 2]
+    same = [rows[0], label("What of the mill?", f"{long} Or so.", True)]
+    assert kept_lines(curated(tmp_path, same, near_duplicates=True)) == [1]
+
+
 def test_a_row_shared_with_a_test_set_names_it(tmp_path):
     test = tmp_path / "test.txt"
     test.write_text("one two three four five six seven eight nine\n", encoding="utf-8")
@@ -229,8 +237,12 @@ def test_options_that_cannot_be(options, said):
 
 @pytest.mark.parametrize("options", [{"min_margin": 1.0}, {"max_margin": 1.0}, {"balance": "drop"}])
 def test_options_that_labels_know_nothing_of(tmp_path, options):
-    with pytest.raises(DataError, match="these rows are labels"):
+    with pytest.raises(DataError, match="these rows are labels") as refused:
         curate_records(stream_of(tmp_path, [label("1?", "a", True)]), CurationOptions(**options))
+    assert "convert" not in refused.value.next  # labels become no pairs
+    with pytest.raises(DataError, match="these rows are rankings") as refused:
+        curate_records(stream_of(tmp_path, [ranking("1?", "a", "b")]), CurationOptions(**options))
+    assert "convert the rows to pairs" in refused.value.next
 
 
 def test_a_majority_of_rankings_is_refused(tmp_path):

@@ -11,7 +11,7 @@ from palate.data.audit.check import AuditedRecord
 from palate.data.audit.index import RowIndex
 from palate.data.audit.near_duplicates import Candidates, NearDuplicates
 from palate.data.reading import RecordStream
-from palate.records import SetAside
+from palate.records import Labelled, SetAside
 
 __all__ = ["NearRows"]
 
@@ -21,9 +21,13 @@ class NearRows:
 
     def __init__(self) -> None:
         self._search, self._index = NearDuplicates(), RowIndex()
+        self._labels = bytearray()
+        """What each record says of its completion, where it is a label: texts alike may be judged otherwise."""
 
     def see(self, record: AuditedRecord) -> None:
         """A record, in the order of its source."""
+        said = record.record
+        self._labels.append(isinstance(said, Labelled) and said.desirable)
         self._index.see(record)
         self._search.see(record)
 
@@ -31,7 +35,8 @@ class NearRows:
         """Which of the records seen nearly repeat an earlier one; `rows` are their places in the source."""
         flags = np.zeros(len(rows), np.bool_)
         if len(rows):
-            flags[[row for row, _ in self._verified(stream, rows).near_rows]] = True
+            near, labels = self._verified(stream, rows).near_rows, self._labels
+            flags[[row for row, earlier in near if labels[row] == labels[earlier]]] = True
         return flags
 
     def like_prompts(self, stream: RecordStream, rows: Sequence[int]) -> list[tuple[int, int]]:

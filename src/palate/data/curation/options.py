@@ -76,7 +76,8 @@ def refuse_without_effect(options: CurationOptions, kind: Kind, source: str) -> 
                 f"{_typed(name)} has no effect: these rows are {kind}",
                 where=source,
                 why="a margin or a difference in length is between the two sides of a pair",
-                next=f"drop {_typed(name)}, or convert the rows to pairs first",
+                next=f"drop {_typed(name)}"
+                + (", or convert the rows to pairs first" if kind == "rankings" else ""),
             )
     if options.contradictions == "keep-majority" and kind == "rankings":
         raise DataError(
