@@ -75,6 +75,18 @@ def test_parts_are_joined_and_leading_thoughts_taken_off() -> None:
     assert read(said("Say <think>x</think> aloud.")).text == "Say <think>x</think> aloud."
 
 
+def test_a_byte_order_mark_is_no_part_of_a_body() -> None:
+    assert read(b"\xef\xbb\xbf" + json.dumps(said("Yes.")).encode()).text == "Yes."
+
+
+def test_thoughts_whose_opening_tag_was_in_the_prompt_are_taken_off() -> None:
+    assert read(said("So, hm.\n\nYes?\n</think>\n\nYes.")).text == "Yes."
+    for text in ("Close it with </think> and go on.", "Write\n<think>\nx\n</think>\nlike so."):
+        assert read(said(text)).text == text
+    reply = read(said("So, hm.\n</think>\n\n"))
+    assert (reply.status, reply.text) == ("empty", "")
+
+
 @pytest.mark.parametrize(
     "usage", [None, "many", {}, {"prompt_tokens": -1, "completion_tokens": 2}, {"prompt_tokens": True}]
 )

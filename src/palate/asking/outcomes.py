@@ -115,9 +115,9 @@ def _of_error(
 
 def _of_fine_status(received: Received) -> Outcome:
     try:
-        body = json.loads(received.body.decode("utf-8", "replace"), strict=False)
+        body = json.loads(received.body.decode("utf-8-sig", "replace"), strict=False)
     except (ValueError, RecursionError):
-        return Outcome("again", _no_json(received.body), may_be_billed=True)
+        return Outcome("again", _no_json(received), may_be_billed=True)
     if isinstance(body, dict) and body.get("error") and not body.get("choices"):
         return _of_error_inside(body["error"], received)
     if not isinstance(body, dict) or not isinstance(body.get("choices"), list):
@@ -142,14 +142,15 @@ def _of_error_inside(error: Any, received: Received) -> Outcome:
     return Outcome("again", reason)
 
 
-def _no_json(body: bytes) -> str:
+def _no_json(received: Received) -> str:
+    body, status = received.body, f"HTTP {received.http_status}"
     if not body.strip():
-        return "HTTP 200, and the body is empty"
+        return f"{status}, and the body is empty"
     if body.lstrip()[:1] == b"<":
         title = _TITLE.search(body[:20_000])
         named = f" ({quoted(title[1].decode('utf-8', 'replace'), 80)})" if title else ""
-        return f"HTTP 200, and the body is HTML{named}"
-    return "HTTP 200, and the body is no JSON, or is cut off"
+        return f"{status}, and the body is HTML{named}"
+    return f"{status}, and the body is no JSON, or is cut off"
 
 
 def _words(body: bytes) -> str:

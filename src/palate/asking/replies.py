@@ -22,6 +22,8 @@ ABORTED = frozenset({"abort", "aborted", "error", "cancelled", "insufficient_sys
 _LENGTH = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
 _FILTERED = frozenset({"content_filter", "content-filter", "safety", "refusal", "prohibited_content"})
 _REASONING = re.compile(r"\s*<think>.*?</think>\s*", re.DOTALL)
+_REASONING_BEGUN_BEFORE = re.compile(r"(?:(?!<think>).)*?\n[ \t]*</think>\s*", re.DOTALL)
+"""Where the chat template itself writes the opening tag, the text begins within."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,12 @@ def read_reply(
 ) -> Reply:
     """Read a stored response. A body that cannot be read is a reply that says so, never an exception.
 
-    A block of reasoning that some servers leave at the start of the text, `<think>...</think>`, is taken off.
+    A block of reasoning that some servers leave at the start of the text, `<think>...</think>`, is taken off,
+    also where its opening tag was in the prompt: then `</think>` stands on a line of its own.
     Without a finish reason, an answer that used up `max_tokens` counts as truncated.
     """
     try:
-        said = _said(json.loads(stored.body.decode("utf-8", "replace"), strict=False))
+        said = _said(json.loads(stored.body.decode("utf-8-sig", "replace"), strict=False))
     except (ValueError, RecursionError) as error:
         return Reply(
             request, "failed", reason=f"the body cannot be read: {quoted(str(error))}", is_new=is_new
@@ -141,7 +144,8 @@ def _said(body: Any) -> _Said:
         note = "the response has reasoning and no answer"
     refusal = _text(message.get("refusal")) or refusal
     finish = choice.get("finish_reason")
-    text = _REASONING.sub("", text, count=1) if text.lstrip().startswith("<think>") else text
+    if reasoning := _REASONING.match(text) or _REASONING_BEGUN_BEFORE.match(text):
+        text = text[reasoning.end() :]
     return _Said(text, refusal, finish if isinstance(finish, str) else None, usage, model, note)
 
 
