@@ -214,8 +214,15 @@ def test_extracts_need_no_torch(here):
         (["candidates", "prompts.txt", "-o", "c.jsonl", "--model", "m", "--limit", "0"], "--limit"),
         (["candidates", "prompts.txt", "-o", "c.jsonl", "--model", "m", "--base-url", "http://127.0.0.1:9/v1",
           "--max-tokens", "0"], "max_tokens"),
-        (["triples", "docs.jsonl", "-o", "t.jsonl"], "--model is needed"),
-        (["triples", "docs.jsonl"], "--output and --model is needed"),
+        (["triples", "docs.jsonl", "-o", "t.jsonl"], "needed: --model"),
+        (["triples", "docs.jsonl"], "needed: --output and --model"),
+        (["triples", "docs.jsonl", "--extracts-only", "--limit", "0"], "take 1 document"),
+        (["triples", "docs.jsonl", "--extracts-only", "--limit", "-3"], "take 1 document"),
+        (["triples", "docs.jsonl", "--extracts-only", "-k", "3"], "--num-triples: no effect"),
+        (["triples", "docs.jsonl", "--extracts-only", "--no-check-form"], "--no-check-form: no effect"),
+        (["triples", "docs.jsonl", "--extracts-only", "-o", "e.parquet"], "written as JSONL"),
+        (["candidates", "prompts.txt", "-o", "c.jsonl", "--model", "m", "--base-url", "http://127.0.0.1:9/v1",
+          "--api-key-env", "PALATE_UNSET"], "PALATE_UNSET is not set"),
         (["triples", "docs.jsonl", "--extracts-only", "--model", "m"], "no effect"),
         (["triples", "docs.jsonl", "--extracts-only", "--concurrency", "3"], "no effect"),
         (["triples", "docs.jsonl", "--extracts-only", "--language", "xx"], "no rules"),
@@ -229,6 +236,17 @@ def test_wrong_calls(here, words, said, capsys):
     write_documents(here)
     assert palate(*words) == 2
     assert said in capsys.readouterr().err
+
+
+def test_no_extract_at_all_is_work_that_fell_short(here, capsys):
+    write_documents(here)
+    words = ["triples", "docs.jsonl", "--extracts-only", "-o", "e.jsonl", "--min-characters", "5000"]
+    assert palate(*words, "--max-characters", "9000") == 1
+    told = capsys.readouterr().err
+    assert (
+        "no document makes an extract" in told and "3: the document has fewer than 5,000 characters" in told
+    )
+    assert not (here / "e.jsonl").exists()
 
 
 def test_killed_twice_it_asks_only_for_what_is_missing(here, capsys):

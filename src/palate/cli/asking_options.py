@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -156,6 +157,11 @@ def _refuse_without_effect(options: AskingOptions, base_urls: Sequence[str | Non
         )
     if options.max_retries is not None and options.max_retries < 0:
         raise CallError(f"--max-retries {options.max_retries}", next="give 0 or more")
+    if options.api_key_env is not None and not os.environ.get(options.api_key_env, "").strip():
+        raise CallError(
+            f"--api-key-env: the environment variable {excerpt(options.api_key_env, 60)} is not set",
+            next="set it, or drop the option where the server wants no key",
+        )
     if options.budget is not None and options.prices is None:
         raise CallError(
             "--budget needs --prices",

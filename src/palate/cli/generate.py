@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -191,14 +192,24 @@ def triples(
         Print the account as JSON; with --extracts-only and no --output, on standard error.
     """
     if extracts_only:
-        _refuse_with_extracts_only(model, base_url, system, asked)
+        _check_extracts_output(output)
+        of_asking = {
+            "model": (model, None), "base_url": (base_url, None), "system": (system, None),
+            "num_triples": (num_triples, 5), "min_answer": (min_answer, 100),
+            "max_answer": (max_answer, 2000), "no_check_form": (check_form, True),
+            "min_similarity": (min_similarity, 90.0), "temperature": (temperature, 0.7),
+            "top_p": (top_p, 1.0), "max_tokens": (max_tokens, 4096),
+            "seed": (seed, 0), "no_server_seeds": (server_seeds, True),
+        }  # fmt: skip
+        _refuse_with_extracts_only(of_asking, asked)
     elif output is None or model is None:
         missing = " and ".join(
             name for name, value in (("--output", output), ("--model", model)) if value is None
         )
-        raise CallError(f"{missing} is needed", next="--extracts-only needs neither")
+        raise CallError(f"needed: {missing}", next="--extracts-only needs neither")
     else:
         refuse_unwritable(output)
+    _check_limit(limit, "document")
     filters = TripleFilters(min_answer=min_answer, max_answer=max_answer, form=check_form)
     read, set_aside = read_documents(documents, text_column=text_column, limit=limit)
     made = make_extracts(
@@ -209,15 +220,16 @@ def triples(
         "num_documents_set_aside": len(set_aside), **made.account(),
         "set_aside": reasons_of((*set_aside, *made.too_short)),
     }  # fmt: skip
+    if not made.extracts:
+        reasons = "; ".join(f"{row['count']:,}: {row['reason']}" for row in account["set_aside"][:3])
+        raise WorkError(
+            "no document makes an extract", where=documents, why=reasons, next="see --min-characters"
+        )
     if extracts_only:
         show_extracts(made, output, account, as_json)
         return
     assert output is not None and model is not None
     watcher = ConsoleWatcher()
-    if not made.extracts:
-        raise WorkError(
-            "no document is long enough for an extract", where=documents, next="lower --min-characters"
-        )
     with asking(asked, [base_url], watcher) as askers:
         result = generate_triples(
             made.extracts,
@@ -314,8 +326,7 @@ def contrast(
 
 
 def _prompts(prompts: str, system: str | None, limit: int | None) -> PromptFile:
-    if limit is not None and limit < 1:
-        raise DataError(f"--limit {limit}", next="take 1 prompt or more")
+    _check_limit(limit, "prompt")
     if prompts == PLAYGROUND:
         if system is not None:
             raise CallError("--system: no effect on the playground's prompts", next="drop it")
@@ -332,6 +343,11 @@ def _prompts(prompts: str, system: str | None, limit: int | None) -> PromptFile:
     return found
 
 
+def _check_limit(limit: int | None, what: str) -> None:
+    if limit is not None and limit < 1:
+        raise DataError(f"--limit {limit}", next=f"take 1 {what} or more")
+
+
 def _of_prompts(found: PromptFile) -> dict[str, Any]:
     return {
         "num_prompt_rows_set_aside": len(found.set_aside),
@@ -340,14 +356,21 @@ def _of_prompts(found: PromptFile) -> dict[str, Any]:
     }
 
 
-def _refuse_with_extracts_only(
-    model: str | None, base_url: str | None, system: str | None, asked: AskingOptions
-) -> None:
-    named = [("--model", model), ("--base-url", base_url), ("--system", system)]
-    idle = [name for name, value in named if value is not None]
+def _refuse_with_extracts_only(said: Mapping[str, tuple[object, object]], asked: AskingOptions) -> None:
+    """`said`: of each option its value, and the value that says nothing."""
+    idle = ["--" + name.replace("_", "-") for name, (value, nothing) in said.items() if value != nothing]
     if idle or asked != ASKING:
         raise CallError(
             f"{', '.join(idle) or 'options of asking'}: no effect with --extracts-only",
             why="no model is asked",
             next="drop one or the other",
+        )
+
+
+def _check_extracts_output(output: Path | None) -> None:
+    if output is not None and output.suffix.lower() != ".jsonl":
+        raise CallError(
+            "extracts are written as JSONL, whatever the name says",
+            where=str(output),
+            next="end it in .jsonl",
         )
