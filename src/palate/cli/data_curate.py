@@ -223,8 +223,8 @@ def split(
     if found.num_groups_too_large:
         console.print(
             Text(
-                f"{found.num_groups_too_large:,} of the groups too large for a held-out side, whose share is met as "
-                "nearly as groups allow",
+                f"groups too large for a held-out side: {found.num_groups_too_large:,}; "
+                "its share is met as nearly as groups allow",
                 style="yellow",
             )
         )

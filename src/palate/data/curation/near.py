@@ -22,7 +22,7 @@ class NearRows:
     def __init__(self) -> None:
         self._search, self._index = NearDuplicates(), RowIndex()
         self._labels = bytearray()
-        """What each record says of its completion, where it is a label: texts alike may be judged otherwise."""
+        """Whether each record calls its completion desirable: texts alike may be judged otherwise."""
 
     def see(self, record: AuditedRecord) -> None:
         """A record, in the order of its source."""
