@@ -84,9 +84,11 @@ def test_completions_are_counted_once_however_often_they_come(policy: Policy) ->
     reference = Reference(policy, "tree")
     group = tiny_branches("group")  # twenty branches, five completions
     done: list[tuple[int, int]] = []
-    reference.fill([group, group[:4]], on_batch=lambda *at: done.append(at))
-    assert counts(reference) == (5, 0)
+    reference.fill([group, tiny_branches("pairs")], on_batch=lambda *at: done.append(at))
+    assert counts(reference) == (7, 0)
     assert done == [(1, 2), (2, 2)]
+    reference.fill([group[:1] * 3])
+    assert counts(reference) == (7, 1)
     assert reference.logps(group).num_scored_B.tolist() == [branch.num_scored for branch in group]
 
 

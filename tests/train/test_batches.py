@@ -6,6 +6,7 @@ import math
 import random
 from collections import Counter
 from itertools import pairwise
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ from palate.engine.tree import count_nodes
 from palate.recipe import TrainOptions
 from palate.records import Message, Pair, Provenance
 from palate.train import Example
-from palate.train.batches import BatchPlan, RowCost, cut_into_rows, plan_batches
+from palate.train.batches import BatchPlan, RowCost, cut_into_rows, plan_batches, share_of
+from palate.train.examples import Examples
 
 
 def branch(prompt: list[int], completion: list[int]) -> Branch:
@@ -132,6 +134,42 @@ def test_rows_are_a_partition_that_fits_and_pays(
     together = sum(cost.of(num_tokens(row)) for row in rows)
     apart = sum(cost.of(num_tokens([i])) for i in range(len(units)))
     assert together <= apart * (1 + 1e-9)
+
+
+@given(st.lists(unit, max_size=20), costs, st.booleans())
+def test_rows_are_cut_as_counting_all_over_would(
+    units: list[tuple[Branch, Branch]], cost: RowCost, share: bool
+) -> None:
+    """In the order of tokens, a unit joins where that is cheaper and fits; every row is counted anew."""
+
+    def num_tokens(row: list[int]) -> int:
+        branches = [b for i in row for b in units[i]]
+        return count_nodes(branches) if share else len(branches) * max(map(len, branches))
+
+    expected: list[list[int]] = []
+    for i in sorted(range(len(units)), key=lambda i: units[i][0].key):
+        last = expected[-1] if expected else []
+        joined, alone = num_tokens([*last, i]), num_tokens([i])
+        if (
+            last
+            and joined <= cost.max_tokens
+            and cost.of(joined) <= cost.of(num_tokens(last)) + cost.of(alone)
+        ):
+            last.append(i)
+        else:
+            expected.append([i])
+    with patch("palate.train.key_order._STRETCH", 3):
+        assert cut_into_rows(units, cost, share=share) == expected
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_share_of_a_table_is_that_of_a_list(size: int) -> None:
+    table = Examples.of(EXAMPLES)
+    shares = [share_of(table, rank, size) for rank in range(size)]
+    for rank, share in enumerate(shares):
+        assert isinstance(share, Examples), "so that its examples are made on access"
+        assert [e.key for e in share] == [e.key for e in share_of(EXAMPLES, rank, size)]
+    assert sorted(e.id for share in shares for e in share) == sorted(e.id for e in EXAMPLES)
 
 
 def test_shared_prompts_share_a_row_and_a_square_cuts_it() -> None:

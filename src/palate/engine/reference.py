@@ -77,6 +77,9 @@ class Reference:
     ) -> None:
         """Make sure every branch of every batch is there. What is computed together is committed together.
 
+        No completion may be in two batches: the second would be counted as found in the cache. Each batch is
+        asked for when it is its turn, so they need not be in memory together.
+
         `on_batch(done, total)` is called after each batch. Must run before the first optimizer step where the
         reference is the policy as it starts, and not one with its adapter switched off.
         """
@@ -92,10 +95,8 @@ class Reference:
         policy = self.policy
         if policy is None:
             raise ValueError("the reference's model has been let go of: fill it before")
-        seen: set[bytes] = set()
         for number, batch in enumerate(batches):
-            distinct = {key: branch for branch in batch if (key := self._key(branch)) not in seen}
-            seen |= distinct.keys()
+            distinct = {self._key(branch): branch for branch in batch}
             missing = {key: branch for key, branch in distinct.items() if not self._has(key, branch)}
             if missing:
                 with policy.evaluating() if self.adapter_on else policy.as_reference():

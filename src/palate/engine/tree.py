@@ -25,7 +25,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["Branch", "Tree", "build_tree", "count_nodes"]
+__all__ = ["Branch", "Tree", "build_tree", "common_prefix", "count_nodes"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -133,7 +133,7 @@ def build_tree(branches: Sequence[Branch], *, with_leaves: bool = False) -> Tree
     paths: list[IntArray] = [np.empty(0, np.int64)] * len(branches)
     previous, path, num_nodes = np.empty(0, np.int64), np.empty(0, np.int64), 0
     for i in order:
-        shared = _common_prefix(previous, inputs[i])
+        shared = common_prefix(previous, inputs[i])
         popped.append((path[shared:], num_nodes))  # these subtrees end where the new nodes begin
         new = inputs[i][shared:]
         tokens.append(new)
@@ -155,7 +155,7 @@ def count_nodes(branches: Sequence[Branch]) -> int:
     order = _sorted_order(inputs)
     total, previous = 0, np.empty(0, np.int64)
     for i in order:
-        total += len(inputs[i]) - _common_prefix(previous, inputs[i])
+        total += len(inputs[i]) - common_prefix(previous, inputs[i])
         previous = inputs[i]
     return total
 
@@ -194,7 +194,8 @@ def _sorted_order(inputs: Sequence[IntArray]) -> list[int]:
     return sorted(range(len(inputs)), key=keys.__getitem__)
 
 
-def _common_prefix(a: IntArray, b: IntArray) -> int:
+def common_prefix(a: IntArray, b: IntArray) -> int:
+    """How many tokens both begin with."""
     length = min(len(a), len(b))
     different = np.flatnonzero(a[:length] != b[:length])
     return int(different[0]) if len(different) else length

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from palate.engine import Branch
-from palate.engine.tree import count_nodes
+from palate.engine.tree import common_prefix
 from palate.recipe import TrainOptions
 from palate.train.examples import Example, Examples
+from palate.train.key_order import key_order
 
-__all__ = ["BatchPlan", "RowCost", "cut_into_rows", "plan_batches", "share_of"]
+__all__ = ["BatchPlan", "RowCost", "cut_into_rows", "plan_batches", "rows_of", "share_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +112,20 @@ def _visited(pool: Examples, num_examples: int, group_by_prompt: bool) -> Exampl
     return pool[:num_examples]
 
 
-def share_of(batch: Sequence[Example], rank: int, size: int) -> list[Example]:
+def share_of(batch: Sequence[Example], rank: int, size: int) -> Sequence[Example]:
     """The examples of a batch that process `rank` of `size` computes.
 
     Each gets a stretch of the batch in the order of its tokens, in which those that share most stand
     together, of about as many tokens as the others'.
     """
     if size == 1:
-        return list(batch)
-    ordered = sorted(batch, key=lambda example: example.branches[0].key)
-    num_tokens = np.array([sum(len(branch) for branch in example.branches) for example in ordered])
+        return batch
+    order = np.fromiter(key_order(lambda i: batch[i].branches[0].key, len(batch)), np.int64)
+    num_tokens = np.array([sum(len(branch) for branch in batch[i].branches) for i in order.tolist()])
     middles = np.cumsum(num_tokens) - num_tokens / 2
     owners = np.floor(middles * size / num_tokens.sum())
-    return [example for example, owner in zip(ordered, owners, strict=True) if owner == rank]
+    mine = order[owners == rank]
+    return batch.take(mine) if isinstance(batch, Examples) else [batch[i] for i in mine]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,26 +152,58 @@ def cut_into_rows(units: Sequence[Sequence[Branch]], cost: RowCost, *, share: bo
     their tokens, in which those that share most stand together; a unit joins the row while that is cheaper
     than starting another, and while the row stays within `max_tokens`.
     """
-    rows: list[list[int]] = []
-    row_branches: list[Branch] = []
-    row_tokens = 0
-    for i in sorted(range(len(units)), key=lambda i: units[i][0].key):
-        alone = _num_tokens(units[i], share)
-        together = _num_tokens([*row_branches, *units[i]], share) if rows else 0
+    return list(rows_of(units, cost, share=share))
+
+
+def rows_of(units: Sequence[Sequence[Branch]], cost: RowCost, *, share: bool = True) -> Iterator[list[int]]:
+    """The same rows one after another. Of units that are made on access only those of a row are in memory."""
+    row: list[int] = []
+    size, row_tokens = _Size(share), 0
+    for i in key_order(lambda i: units[i][0].key, len(units)):
+        unit = units[i]
+        alone_size = _Size(share)
+        alone = alone_size.with_more(unit)
+        together = size.with_more(unit) if row else 0
         joins = (
-            rows and together <= cost.max_tokens and cost.of(together) <= cost.of(row_tokens) + cost.of(alone)
+            row and together <= cost.max_tokens and cost.of(together) <= cost.of(row_tokens) + cost.of(alone)
         )
         if joins:
-            rows[-1].append(i)
-            row_branches += units[i]
+            row.append(i)
             row_tokens = together
-        else:
-            rows.append([i])
-            row_branches, row_tokens = list(units[i]), alone
-    return rows
+            continue
+        if row:
+            yield row
+        row, size, row_tokens = [i], alone_size, alone
+    if row:
+        yield row
 
 
-def _num_tokens(branches: Sequence[Branch], share: bool) -> int:
-    if share:
-        return count_nodes(branches)
-    return len(branches) * max(len(branch) for branch in branches)
+class _Size:
+    """How many tokens a row has, while branches are put into it.
+
+    With sharing it is `count_nodes` of all: what a branch adds is what it does not share with the two that
+    stand beside it in the order of tokens.
+    """
+
+    def __init__(self, share: bool) -> None:
+        self._share = share
+        self._keys: list[bytes] = []
+        self._inputs: list[npt.NDArray[np.int64]] = []
+        self._num_branches = self._longest = self._num_nodes = 0
+
+    def with_more(self, branches: Sequence[Branch]) -> int:
+        """Put these in; returns how many tokens there are now."""
+        for branch in branches:
+            self._num_branches += 1
+            self._longest = max(self._longest, len(branch))
+            if self._share:
+                self._put(branch.token_ids[:-1])
+        return self._num_nodes if self._share else self._num_branches * self._longest
+
+    def _put(self, tokens: npt.NDArray[np.int64]) -> None:
+        key = tokens.astype(">u4").tobytes()  # the order of these bytes is that of the tokens
+        place = bisect_left(self._keys, key)
+        beside = self._inputs[max(0, place - 1) : place + 1]
+        self._num_nodes += len(tokens) - max((common_prefix(tokens, other) for other in beside), default=0)
+        self._keys.insert(place, key)
+        self._inputs.insert(place, tokens)

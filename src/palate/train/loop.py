@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
@@ -16,11 +16,12 @@ from torch import Tensor
 from palate.engine.sharding import whole
 from palate.errors import TrainingError
 from palate.recipe import ObjectiveOptions, TrainOptions
-from palate.train.batches import BatchPlan, RowCost, cut_into_rows, share_of
+from palate.train.batches import BatchPlan, RowCost, rows_of, share_of
 from palate.train.coupling import couple, kl_estimate
 from palate.train.examples import Example
 from palate.train.inputs import BatchContext, Source
 from palate.train.interrupts import Interrupts
+from palate.train.lazy import Mapped, Rows
 from palate.train.memory import is_out_of_memory, peak_memory_bytes
 from palate.train.metrics import Meter
 from palate.train.optimizer import learning_rate_at
@@ -151,13 +152,15 @@ def _backward(trainer: Trainer, loss: Tensor) -> None:
 
 def _prepared_rows(
     trainer: Trainer, examples: Sequence[Example], *, all_sides: bool
-) -> list[tuple[list[Example], Callable[[Any], Tensor], BatchContext]]:
-    """This process's rows of the batch, with what each is to be given beside its own completions."""
+) -> Iterator[tuple[list[Example], Callable[[Any], Tensor], BatchContext]]:
+    """This process's rows of the batch, with what each is to be given beside its own completions.
+
+    Of examples that are made on access those of one row are in memory at a time.
+    """
     source, asked, processes = trainer.source, trainer.asked, trainer.processes
     mine = share_of(examples, processes.rank, processes.size)
-    units = [e.branches if all_sides else e.branches[:1] for e in mine]
-    rows = cut_into_rows(units, trainer.row_cost, share=source.layout == "tree")
-    cut = [[mine[i] for i in row] for row in rows]
+    units = Mapped(mine, lambda example: example.branches if all_sides else example.branches[:1])
+    cut = Rows(mine, rows_of(units, trainer.row_cost, share=source.layout == "tree"))
     shift = torch.tensor(trainer.progress.reward_shift, device=source.policy.device)
     context = BatchContext(
         kl=kl_estimate(source, cut, processes) if asked.needs_kl else None,
@@ -166,7 +169,7 @@ def _prepared_rows(
     objectives = [trainer.objective] * len(cut)
     if asked.couples_batch:
         objectives = couple(trainer.objective, source, cut, processes, context)
-    return [(row, objective, context) for row, objective in zip(cut, objectives, strict=True)]
+    return ((row, objective, context) for row, objective in zip(cut, objectives, strict=True))
 
 
 def evaluate(trainer: Trainer) -> bool:

@@ -16,7 +16,7 @@ from palate.engine.loading import base_of_adapter
 from palate.engine.skeleton import load_skeleton
 from palate.recipe import LoraOptions, Recipe
 from palate.train.account import num_rows_set_aside
-from palate.train.batches import BatchPlan, RowCost, cut_into_rows, plan_batches
+from palate.train.batches import BatchPlan, RowCost, cut_into_rows, plan_batches, rows_of
 from palate.train.checkpoint import free_bytes
 from palate.train.disk import (
     checkpoint_bytes_needed,
@@ -29,6 +29,7 @@ from palate.train.disk import (
 from palate.train.encoding import Records, encode_data
 from palate.train.examples import Branches, Examples
 from palate.train.footprint import Footprint, Rows, loaded_weights, plan_memory
+from palate.train.lazy import Mapped
 from palate.train.memory import available_memory_bytes, process_bytes, row_cost
 from palate.train.schedule import (
     RowCount,
@@ -173,9 +174,9 @@ def _rows(
     evaluate = count_rows(iter([held_out] if held_out else []), policy, layout, cost, all_sides=True)
     reference = None
     if recipe.objective.needs_reference and not _follows(recipe):
-        singles = [(branch,) for branch in _distinct(plan, held_out)]
-        cut = cut_into_rows(singles, cost, share=layout == "tree")
-        reference = count_branches([[b for i in row for b in singles[i]] for row in cut], policy, layout)
+        every = _distinct(plan, held_out)
+        cut = rows_of(Mapped(every, lambda branch: (branch,)), cost, share=layout == "tree")
+        reference = count_branches(([every[i] for i in row] for row in cut), policy, layout)
     first = plan.batch(0)
     proved = cut_into_rows([example.branches for example in first], cost)[0]
     longest = max(len(branch) for i in proved for branch in first[i].branches)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 
-from palate.engine import Policy, Reference, load_trained
+from palate.engine import Branch, Policy, Reference, load_trained
 from palate.engine.logps import Layout
 from palate.engine.reference import MovingReference
 from palate.errors import ModelError
 from palate.recipe import ModelOptions, ReferenceOptions
-from palate.train.batches import BatchPlan, RowCost, cut_into_rows, share_of
+from palate.train.batches import BatchPlan, RowCost, rows_of, share_of
 from palate.train.examples import Examples
 from palate.train.inputs import row_branches
+from palate.train.lazy import Mapped, Rows
 from palate.train.processes import Processes
 from palate.train.run_folder import RunFolder
 from palate.watcher import Watcher
@@ -65,20 +69,12 @@ def fill_reference(
     No two of them have the same completion to compute: its last bits depend on its row, and so would on who
     came first. The first step's rows come first and just as the policy will compute them, so that step 1
     compares two equal computations to the last bit. The rest is taken by prompt, where most is shared.
+
+    Of completions that lie in files one row is in memory at a time; of the others a few numbers each.
     """
     if isinstance(reference, MovingReference):
         return
-    share = reference.layout == "tree"
-    begin = processes.rank - processes.local_rank
-    firsts = [share_of(plan.batch(0), begin + local, processes.size) for local in range(processes.local_size)]
-    first = firsts[processes.local_rank]
-    rows = cut_into_rows([example.branches for example in first], cost, share=share)
-    batches = [row_branches([first[i] for i in row]) for row in rows]
-    taken = {branch.key for part in firsts for example in part for branch in example.branches}
-    every = (plan.pool.branches() + eval_examples.branches()).distinct()
-    singles = [(branch,) for branch in every if branch.key not in taken]
-    rest = cut_into_rows(singles, cost, share=share)[processes.local_rank :: processes.local_size]
-    batches += [[branch for i in row for branch in singles[i]] for row in rest]
+    batches = _rows(reference.layout, plan, eval_examples, cost, processes)
     watcher.begin("reference log-probabilities", len(batches))
     try:
         reference.fill(batches, on_batch=lambda done, total: watcher.advance(done))
@@ -91,3 +87,30 @@ def fill_reference(
         watcher.note(f"the reference cache was damaged, and that part computed anew: {reference.damage}")
     reference.release_model()
     watcher.note(f"reference: {int(computed)} completions computed, {int(cached)} found in the cache")
+
+
+def _rows(
+    layout: Layout, plan: BatchPlan, eval_examples: Examples, cost: RowCost, processes: Processes
+) -> Rows[Branch]:
+    """The rows that this process computes, the first step's first. No two have a completion in common."""
+    share = layout == "tree"
+    begin = processes.rank - processes.local_rank
+    batch = plan.batch(0)
+    firsts = [share_of(batch, begin + local, processes.size) for local in range(processes.local_size)]
+    # A mismatched completion is not computed with the first step's rows, but with the rest.
+    plain = [replace(example, mismatched=None) for part in firsts for example in part]
+    taken = Examples.of(plain).branches().distinct()
+    every = (taken + plan.pool.branches() + eval_examples.branches()).distinct()
+    place_of = {branch.key: place for place, branch in enumerate(taken)}
+    first = firsts[processes.local_rank]
+    first_rows = [
+        _known(place_of.pop(branch.key, None) for branch in row_branches([first[i] for i in row]))
+        for row in rows_of([example.branches for example in first], cost, share=share)
+    ]
+    rest = rows_of(Mapped(every[len(taken) :], lambda branch: (branch,)), cost, share=share)
+    mine = islice(rest, processes.local_rank, None, processes.local_size)
+    return Rows(every, chain(first_rows, ([len(taken) + i for i in row] for row in mine)))
+
+
+def _known(places: Iterable[int | None]) -> list[int]:
+    return [place for place in places if place is not None]

@@ -5,16 +5,17 @@ By the run's own code on the run's own examples; only the tokens' way through th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from palate.engine import Branch, Layout, Policy, build_tree
 from palate.engine.forward import row_multiple
 from palate.engine.scores import as_read
 from palate.recipe import TrainOptions
-from palate.train.batches import BatchPlan, RowCost, cut_into_rows
+from palate.train.batches import BatchPlan, RowCost, rows_of
 from palate.train.examples import Example
 from palate.train.inputs import row_branches
+from palate.train.lazy import Mapped
 from palate.train.loop import is_due
 from palate.watcher import Watcher
 
@@ -103,8 +104,8 @@ def count_rows(
     """Cut every batch into rows as the loop does, and count what goes through the model."""
     count = RowCount(Tokens(), 0, None, None, set(), set())
     for number, batch in enumerate(batches):
-        units = [example.branches if all_sides else example.branches[:1] for example in batch]
-        for place, row in enumerate(cut_into_rows(units, cost, share=layout == "tree")):
+        units = Mapped(batch, lambda example: example.branches if all_sides else example.branches[:1])
+        for place, row in enumerate(rows_of(units, cost, share=layout == "tree")):
             examples = [batch[i] for i in row]
             branches = row_branches(examples) if all_sides else [e.branches[0] for e in examples]
             count.add(PlannedRow(branches, _tokens(branches, policy, layout), place == 0))
@@ -113,7 +114,7 @@ def count_rows(
     return count
 
 
-def count_branches(units: Sequence[Sequence[Branch]], policy: Policy, layout: Layout) -> RowCount:
+def count_branches(units: Iterable[Sequence[Branch]], policy: Policy, layout: Layout) -> RowCount:
     """The same of rows that are cut already."""
     count = RowCount(Tokens(), 0, None, None, set(), set())
     for branches in units:
