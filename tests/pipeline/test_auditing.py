@@ -100,6 +100,25 @@ def test_what_is_allowed_is_trained_on_and_written_down(recipe_of, monkeypatch):
     assert stored(recipe)["allowed"] == ["template_token"]
 
 
+def test_an_error_in_held_out_rows_is_said_to_be_there(recipe_of, tmp_path):
+    """The command that is named has to find it."""
+    held_out = write_rows(tmp_path / "held out.jsonl", [*good_rows(3), BROKEN])
+    with pytest.raises(DataError, match="trained or measured on") as caught:
+        audit(recipe_of(), against=SourceOptions(source=str(held_out)))
+    assert f"--against '{held_out}' says more" in str(caught.value)
+
+
+def test_what_a_refused_run_is_allowed_is_told_when_it_begins(recipe_of):
+    rows = [*good_rows(), BROKEN]
+    with pytest.raises(DataError):
+        audit(recipe_of(rows=rows))
+    first, second = Notes(), Notes()
+    audit(recipe_of(WAIVED, rows=rows), first)
+    audit(recipe_of(WAIVED, rows=rows), second)
+    assert any("template_token" in note for note in first.said)
+    assert second.said == []
+
+
 def test_without_an_audit_nothing_is_looked_at(recipe_of, monkeypatch):
     monkeypatch.setattr(auditing, "audit_source", None)
     recipe = recipe_of("data.audit=null", rows=[*good_rows(), BROKEN])
@@ -107,10 +126,11 @@ def test_without_an_audit_nothing_is_looked_at(recipe_of, monkeypatch):
     assert not (Path(recipe.output) / "audit.json").exists()
 
 
-def audit(recipe, watcher=None):
+def audit(recipe, watcher=None, against=None):
     folder = RunFolder(recipe.output)
     folder.begin(recipe)
-    return audit_before_run(stream_records(recipe.data.train), None, recipe, folder, watcher=watcher)
+    held_out = None if against is None else stream_records(against)
+    return audit_before_run(stream_records(recipe.data.train), held_out, recipe, folder, watcher=watcher)
 
 
 def test_other_data_are_audited_anew(recipe_of):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from palate.data import RecordStream
-from palate.data.audit import Audit, Finding
+from palate.data.audit import Audit
 from palate.data.audit.run import audit_source
 from palate.data.audit.token_checks import Tokenised
 from palate.data.excerpts import excerpt
@@ -119,16 +120,19 @@ def audit_before_run(
     of = _fingerprint(recipe, train, held_out)
     known = folder.read(AUDIT_FILE) if folder.has(AUDIT_FILE) else {}
     if of is not None and known.get("of") == of:
-        if known["allowed"] != list(options.allow):
+        is_news = known["allowed"] != list(options.allow)
+        if is_news:
             known["allowed"] = list(options.allow)
             folder.write(AUDIT_FILE, known)
-        _refuse_broken(known["findings"], options.allow, train.source)
+        _refuse_broken(known["findings"], options.allow, train, held_out)
+        if is_news:  # a run that was refused and now begins
+            _note(known["findings"], folder, watcher)
         return known
     found = _audited(train, held_out, recipe, base, watcher)
     content = {"of": of, **found.as_dict(), "allowed": list(options.allow)}
     folder.write(AUDIT_FILE, content)
-    _refuse_broken(content["findings"], options.allow, train.source)
-    _note(found.findings, folder, watcher)
+    _refuse_broken(content["findings"], options.allow, train, held_out)
+    _note(content["findings"], folder, watcher)
     return content
 
 
@@ -197,7 +201,12 @@ def _fingerprint(recipe: Recipe, train: RecordStream, held_out: RecordStream | N
     return content_id(hashes, decisive, recipe.model.base, recipe.model.revision)
 
 
-def _refuse_broken(findings: Sequence[dict[str, Any]], allow: Sequence[str], source: str) -> None:
+def _refuse_broken(
+    findings: Sequence[dict[str, Any]],
+    allow: Sequence[str],
+    train: RecordStream,
+    held_out: RecordStream | None,
+) -> None:
     """Errors in rows that would be used stop a run before it costs anything."""
     broken = [
         found
@@ -209,22 +218,25 @@ def _refuse_broken(findings: Sequence[dict[str, Any]], allow: Sequence[str], sou
     names = ", ".join(f"{found['check']} ({found['count']:,})" for found in broken)
     first = broken[0]
     places = ", ".join(excerpt(str(example["place"]), 200) for example in first["examples"][:3])
+    command = ["palate", "data", "audit", train.source]
+    command += ["--against", held_out.source] if held_out is not None else []
     allowing = ", ".join(dict.fromkeys([*allow, *(found["check"] for found in broken)]))
     raise DataError(
-        f"the audit found errors in rows that would be trained on: {names}",
-        where=source,
+        f"the audit found errors in rows that would be trained {'or measured ' * bool(held_out)}on: {names}",
+        where=train.source,
         why=f"{first['meaning']} See {places}",
-        next=f"palate data audit {source} shows all; mend the rows, or train in spite of it with "
+        next=f"{shlex.join(command)} says more; mend the rows, or train in spite of it with "
         f"data.audit.allow=[{allowing}]",
     )
 
 
-def _note(findings: Sequence[Finding], folder: RunFolder, watcher: Watcher) -> None:
+def _note(findings: Sequence[dict[str, Any]], folder: RunFolder, watcher: Watcher) -> None:
     """One line for each of the gravest; the rest is in the file."""
-    told = [found for found in findings if found.severity != "info"]
+    told = [found for found in findings if found["severity"] != "info"]
     for found in told[:_MAX_NOTES]:
         watcher.note(
-            f"audit: {found.severity} {found.check}, {found.count:,}: {_first_sentence(found.meaning)}"
+            f"audit: {found['severity']} {found['check']}, {found['count']:,}: "
+            f"{_first_sentence(found['meaning'])}"
         )
     if len(told) > _MAX_NOTES:
         watcher.note(f"audit: {len(told) - _MAX_NOTES} more in {folder.path / AUDIT_FILE}")
