@@ -136,6 +136,14 @@ def test_what_one_record_has_every_row_has_a_column_for(tmp_path, ending):
     assert [(pair.margin, pair.weight) for pair in back(path).records] == [(None, 1.0), (0.5, 2.5)]
 
 
+def test_a_pair_turned_round_by_named_columns_keeps_no_margin(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    write_records([replace(PAIR, margin=2.0)], path)
+    columns = {"prompt": "prompt", "chosen": "rejected", "rejected": "chosen"}
+    (turned,) = read_records(SourceOptions(source=str(path), columns=columns)).records
+    assert (turned.chosen, turned.margin, turned.provenance.detail) == (PAIR.rejected, None, {})
+
+
 def test_columns_that_are_named_go_before_those_that_palate_wrote(tmp_path):
     path = tmp_path / "rows.jsonl"
     write_records([replace(PAIR, margin=0.5, weight=2.5)], path)

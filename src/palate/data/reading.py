@@ -114,7 +114,8 @@ class RecordStream:
         try:
             if raw.problem:
                 raise Unusable(raw.problem)
-            is_ours = is_written_by_palate(raw.fields)
+            # Columns that are named may turn a pair round: what was written of it would then be untrue.
+            is_ours = options.columns is None and is_written_by_palate(raw.fields)
             given = without_blanks(raw.fields) if is_ours else raw.fields
             fields = mapped_fields(given, options.columns)
             if self._standing and not is_ours and not any(name in fields for name in self._standing):
