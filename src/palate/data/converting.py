@@ -190,8 +190,10 @@ _WHY: dict[Kind, str] = {
 }
 
 
-def refuse_to_overwrite(source: str, paths: tuple[Path, ...], *, allowed: bool) -> None:
-    """Refuse to write into any of the paths.
+def refuse_to_overwrite(
+    source: str, paths: tuple[Path, ...], *, allowed: bool, called: str = "source"
+) -> None:
+    """Refuse to write into any of the paths. `called` is what the source is to the caller.
 
     Raises:
         DataError: one is the source, a folder, or there already where that is not allowed.
@@ -199,7 +201,7 @@ def refuse_to_overwrite(source: str, paths: tuple[Path, ...], *, allowed: bool) 
     for path in paths:
         if _is_same_file(source, path):
             raise DataError(
-                "this is the source itself", where=str(path), next="write into a file of another name"
+                f"this is the {called} itself", where=str(path), next="write into a file of another name"
             )
         if path.is_dir():
             raise DataError("this is a folder, the name of a file was expected", where=str(path))

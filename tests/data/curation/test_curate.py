@@ -155,6 +155,15 @@ def test_a_row_shared_with_a_test_set_names_it(tmp_path):
     assert kept_lines(curated(tmp_path, rows, against=(str(test),), ngram=9)) == [1, 2, 3]
 
 
+def test_a_test_set_is_not_written_over(tmp_path):
+    test = tmp_path / "test.jsonl"
+    test.write_text('{"prompt": "Where is it?"}\n', encoding="utf-8")
+    curation = curated(tmp_path, [pair("1?", "a", "b"), pair("2?", "a", "a")], against=(str(test),))
+    with pytest.raises(DataError, match="the test set itself"):
+        write_curation(curation, test, overwrite=True)
+    assert test.read_text(encoding="utf-8") == '{"prompt": "Where is it?"}\n'
+
+
 def test_balance_drops_or_weighs(tmp_path):
     rows = [pair(f"{i}?", "long answer", "short") for i in range(30)]
     rows += [pair(f"{i}!", "short", "long answer") for i in range(10)]

@@ -80,6 +80,11 @@ class Curation:
         if number + 1 != len(self._fates):
             raise self._changed()
 
+    @property
+    def test_sets(self) -> tuple[str, ...]:
+        """What the rows were held against."""
+        return self._options.against
+
     def kept(self) -> Iterator[Record]:
         """The records that stay."""
         return (item for item in self if not isinstance(item, SetAside))
