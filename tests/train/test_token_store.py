@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import multiprocessing
 import os
 import resource
@@ -150,6 +151,23 @@ def test_one_changed_byte_makes_another_table(data: Path) -> None:
 def test_another_tokenizer_makes_another_table(data: Path) -> None:
     encoded(recipe(data))
     assert num_tokenised(recipe(data), bos="<s>") > 0
+
+
+def test_other_merges_of_a_tokenizer_written_in_python_make_another_table(data: Path) -> None:
+    """Its vocabulary is the same; which tokens a word becomes is not."""
+    from transformers import CTRLTokenizer
+
+    vocabulary = data.with_name("vocabulary.json")
+    vocabulary.write_text(json.dumps({"<unk>": 0, "a": 1, "b": 2, "c</w>": 3, "ab@@": 4, "bc</w>": 5}))
+    of, names = recipe(data), []
+    for merges in ("a b\nb c</w>", "b c</w>\na b", "b c</w>\na b"):
+        written = data.with_name("merges.txt")
+        written.write_text(f"#version\n{merges}\n")
+        made = CTRLTokenizer(str(vocabulary), str(written), eos_token="<unk>")
+        made.chat_template = tokenizer().chat_template
+        stream = stream_records(of.data.train)
+        names.append(table_key(stream, "", "pairs", Renderer(made), of.data, with_completions=False))
+    assert names[0] != names[1] == names[2]
 
 
 def test_todays_date_in_a_template_makes_another_table(data: Path) -> None:

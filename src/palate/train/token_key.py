@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from palate.data import RecordStream
 from palate.data.files import format_of
@@ -110,7 +112,7 @@ def _renderer_hash(renderer: Renderer) -> str:
     if inner is not None:
         content = hashlib.sha256(inner.to_str().encode()).hexdigest()
     else:
-        content = _digest({"vocabulary": tokenizer.get_vocab(), "class": type(tokenizer).__qualname__})
+        content = _written_in_python(tokenizer)
     asked = (Message("user", "A question?"),)
     return content_id(
         content,
@@ -118,6 +120,25 @@ def _renderer_hash(renderer: Renderer) -> str:
         sorted(renderer.stop_ids),
         {name: str(token) for name, token in tokenizer.special_tokens_map.items()},
         renderer.prompt_ids(asked),
+    )
+
+
+def _written_in_python(tokenizer: Any) -> str:
+    """A tokenizer without a backend: its files, of which the vocabulary may be but one, and its settings."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = [file_hash(name) for name in tokenizer.save_vocabulary(folder) or ()]
+    settings = {
+        name: value
+        for name, value in tokenizer.init_kwargs.items()
+        if isinstance(value, (str, int, float, bool, type(None)))
+    }
+    return _digest(
+        {
+            "class": type(tokenizer).__qualname__,
+            "vocabulary": tokenizer.get_vocab(),
+            "files": files,
+            "settings": settings,
+        }
     )
 
 
