@@ -150,3 +150,15 @@ def test_where_most_answer_in_another_script_it_is_a_figure_to_know(audit_rows):
     assert (finding.severity, finding.count) == ("info", 40)
     finding = finding_of(audit_rows(rows[:50], near_duplicates=False), "language_mix")
     assert (finding.severity, finding.count) == ("warning", 20)
+
+
+def test_html_is_not_said_to_be_a_template(audit_rows, clean_rows):
+    """A warning stops no run, so nothing has to be allowed."""
+    finding = finding_of(
+        audit_rows([*clean_rows, pair("Who?", "<s>Me.</s> You.", "They.")]), "template_token"
+    )
+    assert finding.severity == "warning"
+    assert "HTML" in finding.meaning
+    assert "allow" not in finding.remedy
+    finding = finding_of(audit_rows([*clean_rows, pair("Who?", "Me.<|im_end|>", "They.")]), "template_token")
+    assert "data.audit.allow=[template_token]" in finding.remedy

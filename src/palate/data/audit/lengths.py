@@ -102,7 +102,7 @@ def _is_large(share: Share, effect: float | None, num: int) -> bool:
 def _draft(
     num: int, groups: list[tuple[int, ...]], share: Share, figures: dict[str, Any], what: str
 ) -> Draft:
-    effect = figures["effect_size"]
+    gap, effect = figures["mean_difference_characters"], figures["effect_size"]
     in_deviations = "" if effect is None else f", {effect:+.2f} standard deviations"
     return Draft(
         "length_bias",
@@ -110,7 +110,7 @@ def _draft(
         num,
         groups,
         f"{what} {share.value:.1%} of the time (95% interval {share.lower:.1%} to {share.upper:.1%}): by "
-        f"{figures['mean_difference_characters']:+,.0f} characters on average{in_deviations}. A model learns "
+        f"{gap:+,.{0 if abs(gap) >= 10 else 1}f} characters on average{in_deviations}. A model learns "
         "length before anything else, and calls it taste.",
         "Balance lengths (palate data curate FILE -o OUT --balance drop, of pairs), take an objective that "
         "normalises them (objective.type simpo), and compare with length control. Leave it where length is "

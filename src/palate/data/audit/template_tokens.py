@@ -78,15 +78,18 @@ class TemplateTokens(Check):
                 "knows it reads a turn that ends or begins there, and the model learns to forge turns."
             )
         else:
-            meaning += " Rows were probably exported after a template was applied, or a dialogue not divided."
+            meaning += (
+                " The rows may have been exported after a template was applied, or a dialogue not divided; "
+                "or the mark means something else there, as <s> does in HTML."
+            )
         yield Finding(
             self.name,
             "error" if hard.count else "warning",
             hard.count + others.count,
             tuple((hard.examples + others.examples)[:5]),
             meaning,
-            "Export the rows as messages, without the template; write dialogues as a list of turns. "
-            'data.audit={"allow": ["template_token"]} trains on them as they are.',
+            "Export the rows as messages, without the template; write dialogues as a list of turns."
+            + (" data.audit.allow=[template_token] trains on them as they are." if hard.count else ""),
             figures,
             hard.count + others.count,
         )

@@ -126,10 +126,10 @@ class NotVerbatim(Check):
             "error",
             count,
             tuple(self._found.examples),
-            f"{count:,} of {self._num_rows:,} preferred completions stand in none of the "
-            f"{len(self._index.documents):,} documents word for word. Of {self._num_compared:,} looked at "
-            f"closely, {self._num_near:,} differ in a few letters, and {self._num_unlike:,} share no four "
-            "words in a row with any: as excerpts they are made up.",
+            f"Word for word in none of the documents ({len(self._index.documents):,}): {count:,} of "
+            f"{self._num_rows:,} preferred completions. Looked at closely: {self._num_compared:,}, of which "
+            f"{self._num_near:,} at least {_NEAR:.0f}% like a passage, {self._num_unlike:,} without four words in "
+            "a row that any document has.",
             "Make pairs whose excerpts are checked: palate generate triples DOCUMENTS -o OUT. Leave out "
             "--documents where completions do not claim to be excerpts.",
             figures,
