@@ -128,8 +128,8 @@ class NotVerbatim(Check):
             tuple(self._found.examples),
             f"Word for word in none of the documents ({len(self._index.documents):,}): {count:,} of "
             f"{self._num_rows:,} preferred completions. Looked at closely: {self._num_compared:,}, of which "
-            f"{self._num_near:,} at least {_NEAR:.0f}% like a passage, {self._num_unlike:,} without four words "
-            "in a row that any document has.",
+            f"{self._num_near:,} at least {_NEAR:.0f}% like a passage, {self._num_unlike:,} without four "
+            "words in a row that any document has.",
             "Make pairs whose excerpts are checked: palate generate triples DOCUMENTS -o OUT. Leave out "
             "--documents where completions do not claim to be excerpts.",
             figures,
