@@ -116,3 +116,17 @@ def test_remedies_name_options_that_there_are(capsys):
              for option in re.findall(r"(?<=\s)--?[a-z][a-z-]*", said[1])}  # fmt: skip
     assert ("curate", "--balance") in named
     assert not {(command, option) for command, option in named if option not in known[command]}
+
+
+def test_documents_in_a_column_of_any_name(tmp_path, capsys):
+    rows = _write(tmp_path / "a.jsonl", CLEAN)
+    documents = tmp_path / "documents.jsonl"
+    documents.write_text(
+        json.dumps({"note": CLEAN[0][1] + " And so it was.", "by": "a keeper of lights"}) + "\n"
+    )
+    code, out, _ = _run(capsys, rows, "--documents", str(documents), "--text-column", "note", "--json")
+    (finding,) = json.loads(out)["findings"]
+    assert (code, finding["check"], finding["count"]) == (1, "not_verbatim", 1)
+    assert _run(capsys, rows, "--documents", str(documents))[0] == 2
+    code, _, said = _run(capsys, rows, "--text-column", "note")
+    assert (code, "without --documents" in said) == (2, True)

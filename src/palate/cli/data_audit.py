@@ -21,6 +21,7 @@ from palate.errors import DataError
 if TYPE_CHECKING:
     from palate.data.audit import Audit, Finding, SourceAccount
     from palate.data.audit.token_checks import Tokens
+    from palate.records import Document
 
 __all__ = ["audit"]
 
@@ -33,6 +34,7 @@ def audit(
     *,
     against: str | None = None,
     documents: str | None = None,
+    text_column: str | None = None,
     model: str | None = None,
     template: str | None = None,
     max_length: int | None = None,
@@ -51,6 +53,8 @@ def audit(
         The rows that will be evaluated on: read as FILE is, but whole, whatever limit and split say.
     documents
         The documents that chosen completions claim to be excerpts of: a file of rows or of text, or a folder.
+    text_column
+        With --documents: which column of their rows holds the text, where several could.
     model
         The model to be trained, for what only its tokenizer can tell: a folder or a Hub name.
     template
@@ -75,7 +79,7 @@ def audit(
         stream_records(source_options(file, reading)),
         held_out,
         near_duplicates=near_duplicates,
-        documents=None if documents is None else read_documents(documents)[0],
+        documents=_documents(documents, text_column),
         tokens=_tokens(model, template, max_length),
         watcher=ConsoleWatcher(),
     )
@@ -90,6 +94,19 @@ def audit(
         _show(found)
     if found.has_errors:
         sys.exit(1)
+
+
+def _documents(path: str | None, text_column: str | None) -> tuple[Document, ...] | None:
+    if path is not None:
+        return read_documents(path, text_column=text_column)[0]
+    if text_column is not None:
+        raise DataError(
+            "--text-column has no effect without --documents",
+            where="--text-column",
+            why="it names a column of the documents",
+            next="name the documents, or drop --text-column",
+        )
+    return None
 
 
 def _tokens(model: str | None, template: str | None, max_length: int | None) -> Tokens | None:
