@@ -75,6 +75,16 @@ def test_parts_are_joined_and_leading_thoughts_taken_off() -> None:
     assert read(said("Say <think>x</think> aloud.")).text == "Say <think>x</think> aloud."
 
 
+@pytest.mark.parametrize("mark", ["\ud83d", "\0"])
+def test_what_no_file_can_hold_is_no_answer(mark: str) -> None:
+    """One such answer, as a cut-off emoji leaves it, would keep all others from being written."""
+    reply = read(said(f"Half {mark} of it."))
+    assert (reply.status, reply.is_answer) == ("unparsed", False) and "surrogate" in reply.reason
+    escaped = json.dumps({"title": f"A {mark} title", "score": 1})
+    held = read(said(escaped), question("hi", schema=SCHEMA))
+    assert (held.status, held.parsed) == ("unparsed", None) and "surrogate" in held.reason
+
+
 def test_a_byte_order_mark_is_no_part_of_a_body() -> None:
     assert read(b"\xef\xbb\xbf" + json.dumps(said("Yes.")).encode()).text == "Yes."
 

@@ -21,9 +21,14 @@ ABORTED = frozenset({"abort", "aborted", "error", "cancelled", "insufficient_sys
 """Finish reasons by which servers say that they broke off."""
 _LENGTH = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
 _FILTERED = frozenset({"content_filter", "content-filter", "safety", "refusal", "prohibited_content"})
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+"""What no file of texts can hold: half of a surrogate pair, as a cut-off emoji leaves it, and NUL."""
 _REASONING = re.compile(r"\s*<think>.*?</think>\s*", re.DOTALL)
 _REASONING_BEGUN_BEFORE = re.compile(r"(?:(?!<think>).)*?\n[ \t]*</think>\s*", re.DOTALL)
 """Where the chat template itself writes the opening tag, the text begins within."""
+
+
+_NO_TEXT_REASON = "it holds half of a surrogate pair or a NUL, which no file of texts can hold"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,8 @@ def read_reply(
     status, reason = _verdict(request, said)
     if status != "answered":
         return replace(reply, status=status, reason=reason)
+    if _NO_TEXT.search(said.text):
+        return replace(reply, status="unparsed", reason=_NO_TEXT_REASON)
     if request.schema is None:
         words = declining_words(said.text)
         return replace(reply, status="refused", reason=_guess(words)) if words else reply
@@ -77,6 +84,8 @@ def read_reply(
         if words:
             return replace(reply, status="refused", reason=_guess(words))
         return replace(reply, status="unparsed", reason=parsed.problem)
+    if _holds_no_text(parsed.value):
+        return replace(reply, status="unparsed", reason=_NO_TEXT_REASON)
     return replace(reply, parsed=parsed.value, form="repaired" if parsed.repaired else stored.asked_form)
 
 
@@ -119,6 +128,14 @@ def _verdict(request: Request, said: _Said) -> tuple[Status, str]:
     if not said.text.strip():
         return "empty", said.note or "the response has no text"
     return "answered", ""
+
+
+def _holds_no_text(value: Any) -> bool:
+    if isinstance(value, str):
+        return _NO_TEXT.search(value) is not None
+    if isinstance(value, dict):
+        return any(_holds_no_text(part) for item in value.items() for part in item)
+    return isinstance(value, list) and any(map(_holds_no_text, value))
 
 
 def _guess(words: str) -> str:
