@@ -35,7 +35,10 @@ Prepare = Callable[[pytest.MonkeyPatch], None]
 
 
 def events_of(recipe: Recipe, prepare: Prepare) -> list[str]:
-    """Train undisturbed; what happened, event by event."""
+    """Train undisturbed; what happened, event by event. The tokens are there, as for those after it."""
+    short = recipe.train.model_copy(update={"max_steps": 1})
+    before = recipe.model_copy(update={"output": f"{recipe.output}-before", "train": short})
+    assert train_through(before, prepare) == 0
     names = Path(recipe.output).with_suffix(".events")
 
     def note(number: int, name: str) -> None:
