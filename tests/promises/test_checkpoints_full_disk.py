@@ -137,9 +137,9 @@ def test_what_cannot_fit_is_not_begun(tmp_path: Path) -> None:
     absent = tmp_path / "not" / "yet"
     free = free_bytes(absent)
     assert abs(free - free_bytes(tmp_path)) < 1e9
-    require_space(absent, free // 2, "one checkpoint")
+    require_space(absent, free // 2, "one checkpoint", "or keep fewer")
     with pytest.raises(ArtifactError, match="three checkpoints will not fit on this disk") as caught:
-        require_space(absent, 10**18, "three checkpoints")
+        require_space(absent, 10**18, "three checkpoints", "or keep fewer")
     assert caught.value.why.startswith("it takes 1000000000.00 GB, and ")
     assert not absent.exists()
 
