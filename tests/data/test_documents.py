@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from palate.data.documents import read_documents
-from palate.data.extracts import make_extracts
+from palate.data.documents.extracts import make_extracts
 from palate.errors import DataError
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palate.data import extracts as module
+from palate.data.documents import extracts as module
 from palate.data.documents import read_documents
-from palate.data.extracts import extract_row, make_extracts
+from palate.data.documents.extracts import extract_row, make_extracts
 from palate.errors import DataError
 from palate.records import Document, Provenance
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palate.data import json_lists
-from palate.data.json_lists import list_items
+from palate.data.files import json_lists
+from palate.data.files.json_lists import list_items
 from palate.errors import DataError
 
 _json = st.recursive(

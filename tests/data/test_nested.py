@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from palate.data import read_records
-from palate.data.nested import rows_of_tree
+from palate.data.files.nested import rows_of_tree
 from palate.recipe import SourceOptions
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "llm_twin" / "preference_datasets.json"

@@ -10,7 +10,7 @@ import pyarrow.parquet
 
 from palate.data import read_records
 from palate.data.files import read_file
-from palate.data.parquet_files import DamagedValue
+from palate.data.files.parquet_files import DamagedValue
 from palate.recipe import SourceOptions
 
 TEXTS = {"prompt": ["1?", "2?"], "chosen": ["yes", "yes"], "rejected": ["no", "no"]}

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from palate.data import sentences as module
-from palate.data.sentences import clean_text, folded, split_sentences
+from palate.data.documents import sentences as module
+from palate.data.documents.sentences import clean_text, folded, split_sentences
 from palate.errors import DataError
 
 

@@ -1,4 +1,4 @@
-"""`palate data ...`: look at preference data before a run does."""
+"""`palate data ...`: any preference data in, clean pairs out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from palate.data.excerpts import excerpt
 
 __all__ = ["data_app"]
 
-data_app = cyclopts.App(name="data", help="Look at preference data.")
+data_app = cyclopts.App(name="data", help="Any preference data in, clean pairs out.")
 data_app.command(convert)
 data_app.command(audit)
 data_app.command(curate)

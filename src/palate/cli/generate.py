@@ -19,7 +19,7 @@ from palate.cli.console import ConsoleWatcher
 from palate.cli.generate_output import aside_row, reasons_of, show_account, show_extracts
 from palate.data.comparisons import check_output
 from palate.data.documents import read_documents
-from palate.data.extracts import make_extracts
+from palate.data.documents.extracts import make_extracts
 from palate.data.prompts import PromptFile, read_prompt_file
 from palate.data.writing import refuse_unwritable
 from palate.errors import CallError, DataError, WorkError

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from palate.cli.asking_options import show_asking
 from palate.cli.console import error_console, output_console, print_json, writing_output
+from palate.data.documents.extracts import Extracts, extract_row
 from palate.data.excerpts import excerpt
-from palate.data.extracts import Extracts, extract_row
 from palate.errors import WorkError
 from palate.generate.writing import write_rows
 from palate.records import SetAside

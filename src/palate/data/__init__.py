@@ -3,7 +3,7 @@
 from palate.data.comparisons import read_comparisons, write_comparisons
 from palate.data.converting import Conversion, convert_source
 from palate.data.documents import read_documents
-from palate.data.extracts import Extracts, make_extracts
+from palate.data.documents.extracts import Extracts, make_extracts
 from palate.data.inspection import inspect_source
 from palate.data.kinds import Kind, Record, records_as
 from palate.data.layouts import LAYOUTS

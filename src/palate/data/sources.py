@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from palate.data.files import FORMATS, format_of, read_file
-from palate.data.hub import read_hub
+from palate.data.files.hub import read_hub
 from palate.data.rows import RawRow
 from palate.errors import DataError
 from palate.recipe import SourceOptions

@@ -13,8 +13,8 @@ from typing import IO, Any
 
 from palate.data.excerpts import excerpt
 from palate.data.files import format_of
+from palate.data.files.parquet_rows import write_parquet
 from palate.data.kinds import Kind, Record, kind_of
-from palate.data.parquet_rows import write_parquet
 from palate.data.written import NEUTRAL, as_row
 from palate.durable import new_file, scratch_file
 from palate.errors import DataError

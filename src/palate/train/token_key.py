@@ -29,6 +29,7 @@ _NOT_OF_THE_CONTENT = {"source", "split", "revision"}
 _SHAPING = {
     ".": ("records.py",),
     "data": None,
+    "data/files": None,
     "data/layouts": None,
     "engine": ("tokens.py",),
     "train": (

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from palate.data.documents.sentences import split_sentences
 from palate.data.excerpts import excerpt
-from palate.data.sentences import split_sentences
 from palate.errors import DataError
 from palate.records import Document, Extract, SetAside
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from palate.data.documents.sentences import clean_text, folded
 from palate.data.excerpts import excerpt
 from palate.data.files import FORMATS, format_of, read_file, read_lines
 from palate.data.messages import Unusable, value_of
 from palate.data.rows import RawRow, columns_of, quoted_names
-from palate.data.sentences import clean_text, folded
 from palate.data.structured import describe
 from palate.errors import DataError, did_you_mean
 from palate.records import Document, Provenance, SetAside, content_id

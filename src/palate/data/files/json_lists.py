@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import IO, Any
 
-from palate.data.lines import MAX_ROW_CHARACTERS, MAX_SKIPPED_CHARACTERS
+from palate.data.files.lines import MAX_ROW_CHARACTERS, MAX_SKIPPED_CHARACTERS
 from palate.data.structured import DECODER
 from palate.errors import DataError
 

@@ -6,7 +6,14 @@ import csv
 from collections.abc import Iterator
 
 from palate.data.excerpts import excerpt
-from palate.data.lines import MAX_ROW_CHARACTERS, Lines, LineTooLong, Stream, refuse_blank_lines, text_of
+from palate.data.files.lines import (
+    MAX_ROW_CHARACTERS,
+    Lines,
+    LineTooLong,
+    Stream,
+    refuse_blank_lines,
+    text_of,
+)
 from palate.data.rows import RawRow
 from palate.errors import DataError
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import IO, Any
 
 from palate.data.excerpts import excerpt
-from palate.data.lines import Stream
+from palate.data.files.lines import Stream
 from palate.data.rows import RawRow
 from palate.errors import DataError
 

@@ -17,11 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from palate.data.csv_files import read_csv
 from palate.data.excerpts import excerpt
-from palate.data.json_files import read_json, read_jsonl
-from palate.data.lines import MAX_ROW_CHARACTERS, Lines, LineTooLong, Stream, text_of
-from palate.data.parquet_files import read_parquet
+from palate.data.files.csv_files import read_csv
+from palate.data.files.json_files import read_json, read_jsonl
+from palate.data.files.lines import MAX_ROW_CHARACTERS, Lines, LineTooLong, Stream, text_of
+from palate.data.files.parquet_files import read_parquet
 from palate.data.rows import RawRow
 from palate.errors import DataError
 

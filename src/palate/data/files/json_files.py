@@ -7,9 +7,16 @@ from collections.abc import Iterator, Mapping
 from typing import IO, Any, Literal
 
 from palate.data.excerpts import excerpt
-from palate.data.json_lists import list_items, not_json, reason_of
-from palate.data.lines import MAX_ROW_CHARACTERS, Lines, LineTooLong, Stream, refuse_blank_lines, text_of
-from palate.data.nested import rows_of_tree
+from palate.data.files.json_lists import list_items, not_json, reason_of
+from palate.data.files.lines import (
+    MAX_ROW_CHARACTERS,
+    Lines,
+    LineTooLong,
+    Stream,
+    refuse_blank_lines,
+    text_of,
+)
+from palate.data.files.nested import rows_of_tree
 from palate.data.rows import RawRow, row_of
 from palate.data.structured import RepeatedKey, describe, parse_json
 from palate.errors import DataError
