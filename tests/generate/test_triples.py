@@ -124,6 +124,14 @@ def test_the_same_triple_again_is_no_second_pair():
     assert (found.account["num_pairs"], found.account["num_repeated"]) == (1, 1)
 
 
+def test_fewer_triples_than_asked_for_were_paid_for_too():
+    found, _ = made(GOOD, num_triples=5)
+    assert len(found.pairs) == found.account["num_triples"] == 1
+    spans = spans_for(EXTRACT, FILTERS)
+    held = triple_schema(5, spans=spans, filters=FILTERS)["properties"]["triples"]
+    assert (held["minItems"], held["maxItems"]) == (5, 5)
+
+
 def test_a_reply_that_is_none_is_set_aside_with_its_extract():
     asker = ScriptedAsker(lambda r: Reply(r, "truncated", text='{"triples": [', reason="too long"))
     found = generate_triples([EXTRACT], Generator(asker, "m"), filters=FILTERS)

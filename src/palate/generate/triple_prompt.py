@@ -63,11 +63,11 @@ def spans_for(extract: Extract, filters: TripleFilters) -> list[str]:
 def triple_schema(
     num_triples: int, *, spans: list[str] | None = None, filters: TripleFilters | None = None
 ) -> dict[str, Any]:
-    """A JSON schema: an object whose list `triples` holds exactly so many.
+    """A JSON schema: an object whose list `triples` holds so many at the most.
 
-    With `spans`, for a model whose every token is held to the schema, the extracted answer is one of them and
+    Fewer are not refused: three good triples of five were paid for too. With `spans`, for a model whose every token is held to the schema, the extracted answer is one of them and
     the other two texts have lengths that pass, and in plain Latin script a form that does. A small model
-    fills whatever room it is given, so that is bounded too.
+    fills whatever room it is given, so that is bounded too, and it makes all of them.
     """
     texts: dict[str, Any] = {name: {"type": "string"} for name in ("instruction", "generated_answer")}
     if spans is not None:
@@ -84,7 +84,8 @@ def triple_schema(
         "required": list(texts),
         "additionalProperties": False,
     }
-    triples = {"type": "array", "items": triple, "minItems": num_triples, "maxItems": num_triples}
+    least = 1 if spans is None else num_triples
+    triples = {"type": "array", "items": triple, "minItems": least, "maxItems": num_triples}
     return {
         "type": "object",
         "properties": {"triples": triples},
