@@ -65,9 +65,10 @@ def triple_schema(
 ) -> dict[str, Any]:
     """A JSON schema: an object whose list `triples` holds so many at the most.
 
-    Fewer are not refused: three good triples of five were paid for too. With `spans`, for a model whose every token is held to the schema, the extracted answer is one of them and
+    Fewer are not refused: three good triples of five were paid for too. With `spans`, for a model whose
+    every token is held to the schema, it makes all of them, the extracted answer is one of the spans, and
     the other two texts have lengths that pass, and in plain Latin script a form that does. A small model
-    fills whatever room it is given, so that is bounded too, and it makes all of them.
+    fills whatever room it is given, so that is bounded too.
     """
     texts: dict[str, Any] = {name: {"type": "string"} for name in ("instruction", "generated_answer")}
     if spans is not None:
