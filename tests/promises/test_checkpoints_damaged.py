@@ -172,8 +172,12 @@ def loads_code(source: str) -> list[str]:
         if isinstance(node, ast.Attribute):
             first, _, rest = ast.unparse(node).partition(".")
             named.append(f"{known.get(first) or first}.{rest}")
-        elif isinstance(node, ast.keyword) and node.arg == "allow_pickle":
-            named.append("allow_pickle")
+        elif (
+            isinstance(node, ast.keyword)
+            and node.arg == "allow_pickle"
+            and ast.unparse(node.value) != "False"
+        ):
+            named.append("allow_pickle")  # said to be off, it says no more than what numpy does unasked
     return [
         name
         for name in named
@@ -196,6 +200,7 @@ def test_nothing_in_palate_reads_or_writes_a_pickle() -> None:
         "import torch as t\nload = t.load",
         "from torch import load as read",
         "import numpy as np\nnp.load('x', allow_pickle=True)",
+        "import numpy as np\nnp.load('x', allow_pickle=asked)",
     ],
 )
 def test_it_would_be_seen(source: str) -> None:

@@ -302,7 +302,7 @@ def save_columns(columns: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """
     for name in _COLUMNS:
         with (folder / f"{name}.npy").open("wb") as file:
-            np.lib.format.write_array(_Plain(file), columns[name], allow_pickle=False)
+            np.save(_Plain(file), columns[name], allow_pickle=False)
     return {name: value for name, value in columns.items() if name not in _COLUMNS}
 
 
