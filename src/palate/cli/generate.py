@@ -241,7 +241,7 @@ def triples(
             temperature=temperature,
             top_p=top_p,
             max_tokens=max_tokens,
-            seed=seed if server_seeds else None,
+            seed=_seed_to_send(seed, server_seeds),
             held_to_schema=base_url is None,
             watcher=watcher,
         )
@@ -315,7 +315,7 @@ def contrast(
             temperature=temperature,
             top_p=top_p,
             max_tokens=max_tokens,
-            seed=seed if server_seeds else None,
+            seed=_seed_to_send(seed, server_seeds),
             watcher=watcher,
         )
         models = account_of_asking(askers)
@@ -341,6 +341,12 @@ def _prompts(prompts: str, system: str | None, limit: int | None) -> PromptFile:
             "no row holds a prompt", where=prompts, why=reasons, next="name a file that holds some"
         )
     return found
+
+
+def _seed_to_send(seed: int, server_seeds: bool) -> int | None:
+    if not server_seeds and seed != 0:
+        raise CallError(f"--seed {seed}: no effect with --no-server-seeds", next="drop one of the two")
+    return seed if server_seeds else None
 
 
 def _check_limit(limit: int | None, what: str) -> None:
