@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from palate.asking.requests import Reply
+from palate.watcher import Watcher
 
 __all__ = ["Account", "ModelAccount"]
 
@@ -114,6 +117,22 @@ class Account:
     def count(self, *statuses: str) -> int:
         """How many replies have one of these statuses."""
         return sum(model.statuses[status] for model in self.models.values() for status in statuses)
+
+    def counted(self, replies: Iterable[Reply], total: int, watcher: Watcher) -> Iterator[Reply]:
+        """The replies, each counted as it is given out, and their time; a bar where `total` is known."""
+        if total:
+            watcher.begin("asking", total)
+        began = time.monotonic()
+        try:
+            for num_done, reply in enumerate(replies, 1):
+                self.add(reply)
+                if total:
+                    watcher.advance(num_done, self.in_words())
+                yield reply
+        finally:
+            self.wall_seconds += time.monotonic() - began
+            if total:
+                watcher.end()
 
     @property
     def num_replies(self) -> int:

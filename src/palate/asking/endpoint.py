@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -88,21 +87,8 @@ class Endpoint:
             ArtifactError: the store cannot be read or written.
         """
         watcher = watcher or Watcher()
-        total = operator.length_hint(requests)
-        if total:
-            watcher.begin("asking", total)
-        began, num_done = time.monotonic(), 0
-        try:
-            for reply in self._ask(iter(requests)):
-                self.account.add(reply)
-                num_done += 1
-                if total:
-                    watcher.advance(num_done, self.account.in_words())
-                yield reply
-        finally:
-            self.account.wall_seconds += time.monotonic() - began
-            if total:
-                watcher.end()
+        replies = self._ask(iter(requests))
+        yield from self.account.counted(replies, operator.length_hint(requests), watcher)
 
     def _ask(self, requests: Iterator[Request]) -> Iterator[Reply]:
         session = Session(self._shared)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import tenacity
@@ -194,13 +195,13 @@ class Session:
                 outcome = outcome_of(received, form)
                 if outcome.kind == "good":
                     self._shared.answered_models.add(request.model)
-                    reply = await self._on_disk(lambda: self._keep(request, received, form, number, seconds))  # noqa: B023
+                    reply = await self._on_disk(partial(self._keep, request, received, form, number, seconds))
                     sent.tokens = reply.usage.prompt_tokens + reply.usage.completion_tokens
                     reservation.settle(reply.cost or 0.0, sent.tokens)
                     return reply
                 if outcome.may_be_billed:
                     reservation.settle_at_worst()
-            await self._on_disk(lambda: self._note(request, received, outcome, number))  # noqa: B023
+            await self._on_disk(partial(self._note, request, received, outcome, number))
             if outcome.kind == "simpler_form":
                 self._shared.dialect.learn_simpler_form(request.model, form)
             elif outcome.kind == "other_limit_name" and limit_name != OTHER_LIMIT_NAME:

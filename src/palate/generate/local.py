@@ -99,21 +99,8 @@ class LocalModel:
             ArtifactError: the store cannot be read or written.
         """
         watcher = watcher or Watcher()
-        total = operator.length_hint(requests)
-        if total:
-            watcher.begin("asking", total)
-        began, num_done = time.monotonic(), 0
-        try:
-            for reply in self._ask(iter(requests), watcher):
-                self.account.add(reply)
-                num_done += 1
-                if total:
-                    watcher.advance(num_done, self.account.in_words())
-                yield reply
-        finally:
-            self.account.wall_seconds += time.monotonic() - began
-            if total:
-                watcher.end()
+        replies = self._ask(iter(requests), watcher)
+        yield from self.account.counted(replies, operator.length_hint(requests), watcher)
 
     def _ask(self, requests: Iterator[Request], watcher: Watcher) -> Iterator[Reply]:
         # Several batches at once, so that prompts of one length come together.

@@ -51,9 +51,10 @@ def encode_data(
         estimate has but one prompt.
         ArtifactError: the disk has no room for the tokens.
     """
-    if recipe.objective.data == "groups":
+    kind = recipe.objective.data
+    if kind == "groups":
         raise RecipeError(f"objective {recipe.objective.type} learns from its own samples, not from records")
-    encoder = _Encoder(recipe, renderer, watcher or Watcher())
+    encoder = _Encoder(recipe, kind, renderer, watcher or Watcher())
     table = encoder.table_of(train_records, recipe.data.train)
     if eval_records is None:
         is_held_out = _is_held_out(table, recipe.data.eval_fraction)
@@ -79,11 +80,11 @@ def encode_data(
 class _Encoder:
     """Makes tables, kept where what they are made from has a name."""
 
-    def __init__(self, recipe: Recipe, renderer: Renderer, watcher: Watcher) -> None:
+    def __init__(self, recipe: Recipe, kind: Kind, renderer: Renderer, watcher: Watcher) -> None:
         self.recipe = recipe
+        self.kind = kind
         self.renderer = renderer
         self.watcher = watcher
-        self.kind: Kind = recipe.objective.data  # type: ignore[assignment]
 
     def table_of(self, found: Records, source: SourceOptions) -> TokenTable:
         """The records as the objective takes them, as tokens."""
