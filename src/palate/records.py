@@ -18,6 +18,7 @@ __all__ = [
     "Comparison",
     "Document",
     "Extract",
+    "JudgeCall",
     "Labelled",
     "Message",
     "Messages",
@@ -178,6 +179,12 @@ class Comparison:
     provenance: Provenance
 
     @property
+    def generators(self) -> tuple[str | None, str | None]:
+        """The models that wrote `a` and `b`, where the provenance knows them (`detail["a"]["model"]`)."""
+        a, b = (self.provenance.detail.get(side) for side in ("a", "b"))
+        return _model_in(a), _model_in(b)
+
+    @property
     def id(self) -> str:
         """Names the content, whichever of the two stands first."""
         return content_id(self.prompt, *sorted((self.completion_a, self.completion_b), key=content_id))
@@ -186,6 +193,11 @@ class Comparison:
     def prompt_id(self) -> str:
         """Names the prompt."""
         return content_id(self.prompt)
+
+
+def _model_in(detail: object) -> str | None:
+    model = detail.get("model") if isinstance(detail, Mapping) else None
+    return model if isinstance(model, str) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,26 +232,46 @@ class Extract:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """A judge's preference between two answers. `preferred` is None when the judge gave no usable answer."""
+class JudgeCall:
+    """One look of a judge at a comparison, in one order of the two completions."""
 
-    prompt: Messages
-    answer_a: str
-    answer_b: str
+    shown_first: Literal["a", "b"]
+    preferred: Literal["a", "b", "tie"] | None
+    """Turned back already: `a` is `completion_a`, wherever it stood. None: no usable answer."""
+    problem: str = ""
+    """Why it is missing, as a kind that is counted: `truncated`, `refused`, `unparsed`, `failed`, ..."""
+    text: str = ""
+    """What the judge said, as it came, whatever became of it."""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    """Reasoning, criteria, the request's key, probabilities: whatever the kind of judge gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A judge's preference in a comparison. `preferred` is None where it gave none that can be used."""
+
+    comparison: Comparison
     judge: str
     preferred: Literal["a", "b", "tie"] | None
     reason: str = ""
+    """Why it is missing; where it is given, what it rests on, in a line, or nothing."""
+    flipped: bool = False
+    """Each order of the two was preferred once: the verdict is a tie that says more of the judge."""
+    calls: tuple[JudgeCall, ...] = ()
+    """What it rests on; empty where a judge sees one completion at a time."""
+    detail: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """A person's preference between two answers."""
+    """A person's preference in a comparison."""
 
-    prompt: Messages
-    answer_a: str
-    answer_b: str
+    comparison: Comparison
     annotator: str
-    preferred: Literal["a", "b", "tie"]
+    preferred: Literal["a", "b", "tie", "both_bad"]
+    note: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    """Where and when it was cast: the store's event, seconds taken, which side `a` stood on."""
 
 
 @dataclass(frozen=True, slots=True)

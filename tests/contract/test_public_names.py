@@ -8,10 +8,11 @@ import pytest
 
 ROOMS = {
     "palate": ["__version__"],
+    "palate.annotate": ["Event", "Item"],
     "palate.asking": [
         "Account", "AskedForm", "Asker", "Attempt", "Budget", "Endpoint", "Limits", "ModelAccount", "Price",
-        "PriceList", "Reply", "Request", "ResponseStore", "Status", "Stored", "Usage", "chat_completion",
-        "default_store_path", "load_prices", "read_reply",
+        "PriceList", "Reply", "Request", "ResponseStore", "Status", "Stored", "Usage", "ask_in_order",
+        "chat_completion", "default_store_path", "load_prices", "read_reply",
     ],
     "palate.cli": ["main"],
     "palate.data": [
@@ -50,7 +51,7 @@ ROOMS = {
     ],
     "palate.home": ["palate_home"],
     "palate.judge": [
-        "BUILT_IN_SCORERS", "JudgedPairs", "PairCounts", "Score", "Scorer", "judge_answers", "load_scorer",
+        "BUILT_IN_SCORERS", "JudgedPairs", "PairCounts", "Score", "Scorer", "judge_by_score", "load_scorer",
         "pairs_from_scores", "preferred_of", "score_answer",
     ],
     "palate.objectives": [
@@ -79,10 +80,11 @@ ROOMS = {
         "SourceOptions", "TrainOptions", "dump_recipe", "load_recipe", "parse_recipe", "write_recipe",
     ],
     "palate.records": [
-        "Answer", "Comparison", "Document", "Extract", "Labelled", "Message", "Messages", "Pair",
+        "Answer", "Comparison", "Document", "Extract", "JudgeCall", "Labelled", "Message", "Messages", "Pair",
         "Provenance", "Ranking", "SetAside", "Verdict", "Vote", "as_messages", "content_id",
     ],
     "palate.report": ["build_report", "render_comparison", "render_summary"],
+    "palate.statistics": [],
     "palate.train": [
         "Example", "ExampleSet", "Interrupted", "Processes", "RunFolder", "encode_records", "file_hash",
         "join_processes", "train",

@@ -16,11 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palate.errors import JudgeError
-from palate.judge import judge_answers, load_scorer, score_answer
+from palate.judge import judge_by_score, load_scorer, score_answer
 from palate.judge.builtin import BUILT_IN_SCORERS, finishes_sentence, longer, shorter, varied
-from palate.records import Message, Messages
+from palate.records import Comparison, Message, Messages, Provenance
 
 PROMPT: Messages = (Message("user", "Say something."),)
+
+
+def compared(a: str, b: str) -> Comparison:
+    return Comparison(PROMPT, (Message("assistant", a),), (Message("assistant", b),), Provenance("test"))
 
 
 @pytest.fixture
@@ -244,10 +248,10 @@ def test_an_interrupt_is_not_swallowed() -> None:
 
 @pytest.mark.parametrize(("a", "b", "preferred"), [("aa", "b", "b"), ("a", "bb", "a"), ("a", "b", "tie")])
 def test_verdicts(a: str, b: str, preferred: str) -> None:
-    verdict = judge_answers(shorter, "shorter", PROMPT, a, b)
+    verdict = judge_by_score(shorter, "shorter", compared(a, b))
     assert verdict.preferred == preferred
     assert verdict.judge == "shorter"
-    assert (verdict.prompt, verdict.answer_a, verdict.answer_b) == (PROMPT, a, b)
+    assert verdict.comparison == compared(a, b)
     assert verdict.reason == f"scores {-len(a)} and {-len(b)}"
 
 
@@ -260,14 +264,14 @@ def test_one_missing_score_leaves_the_verdict_missing() -> None:
         return -1.0
 
     for a, b, side in (("good", "bad", "b"), ("bad", "good", "a")):
-        verdict = judge_answers(moody, "moody", PROMPT, a, b)
+        verdict = judge_by_score(moody, "moody", compared(a, b))
         assert verdict.preferred is None
         assert verdict.reason == f"answer {side}: the scorer failed: ValueError: cannot read this"
 
 
 @given(st.floats(), st.floats())
 def test_a_verdict_exists_exactly_where_both_scores_are_finite(x: float, y: float) -> None:
-    verdict = judge_answers(lambda prompt, answer: x if answer == "x" else y, "f", PROMPT, "x", "y")
+    verdict = judge_by_score(lambda prompt, answer: x if answer == "x" else y, "f", compared("x", "y"))
     if math.isfinite(x) and math.isfinite(y):
         assert verdict.preferred == ("tie" if x == y else "a" if x > y else "b")
     else:
@@ -283,7 +287,7 @@ def test_a_scorer_that_ends_the_process_has_said_nothing(end: str, here: Path) -
     score = score_answer(scorer, PROMPT, "an answer")
     assert score.value is None
     assert score.problem.startswith("the scorer failed: SystemExit")
-    assert judge_answers(scorer, "ending_taste:score", PROMPT, "a", "b").preferred is None
+    assert judge_by_score(scorer, "ending_taste:score", compared("a", "b")).preferred is None
 
 
 def test_ctrl_c_in_a_scorer_stops_the_work() -> None:

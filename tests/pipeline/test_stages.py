@@ -11,9 +11,9 @@ import pytest
 
 from palate.engine import Renderer
 from palate.errors import ArtifactError, DataError, JudgeError, ModelError, RecipeError
-from palate.evaluate.statistics import Outcome, win_rate
 from palate.pipeline import compare_command, run_recipe, train_stage
 from palate.recipe import Recipe
+from palate.statistics.win_rates import Outcome, win_rate
 from palate.train import RunFolder
 from palate.watcher import Watcher
 from tiny_run import tiny_recipe, write_rows

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import synthetic_run as synthetic
 
-from palate.evaluate import statistics
 from palate.report.claim import Claim, claim_of, claim_of_comparison, interval_in_words
 from palate.report.folder import Comparison, read_run
+from palate.statistics import win_rates
 
 
 def claim(num_wins: int, num_losses: int, num_ties: int = 0, num_missing: int = 0, **changed: Any) -> Claim:
-    outcomes: list[statistics.Outcome] = ["win"] * num_wins + ["loss"] * num_losses + ["tie"] * num_ties
-    counted = statistics.win_rate([*outcomes, *[None] * num_missing])
+    outcomes: list[win_rates.Outcome] = ["win"] * num_wins + ["loss"] * num_losses + ["tie"] * num_ties
+    counted = win_rates.win_rate([*outcomes, *[None] * num_missing])
     figures = {name: getattr(counted, name) for name in counted.__slots__}
     content = synthetic.comparison() | {"win_rate": figures} | changed
     return claim_of_comparison(Comparison.model_validate(content))
@@ -37,7 +37,7 @@ def test_better_worse_and_open() -> None:
 @pytest.mark.parametrize("num_wins", range(33))
 def test_better_is_said_only_above_one_half_and_below_five_percent(num_wins: int) -> None:
     found = claim(num_wins, 32 - num_wins)
-    counted = statistics.win_rate(["win"] * num_wins + ["loss"] * (32 - num_wins))
+    counted = win_rates.win_rate(["win"] * num_wins + ["loss"] * (32 - num_wins))
     sure = counted.sign_test_p <= 0.05
     assert (found.tone == "better") == (counted.interval_95[0] > 0.5 and sure)
     assert (found.tone == "worse") == (counted.interval_95[1] < 0.5 and sure)

@@ -3,6 +3,7 @@
 from palate.asking.account import Account, ModelAccount
 from palate.asking.budget import Budget
 from palate.asking.endpoint import Endpoint
+from palate.asking.in_order import ask_in_order
 from palate.asking.limits import Limits
 from palate.asking.prices import Price, PriceList, load_prices
 from palate.asking.replies import chat_completion, read_reply
@@ -26,6 +27,7 @@ __all__ = [
     "Status",
     "Stored",
     "Usage",
+    "ask_in_order",
     "chat_completion",
     "default_store_path",
     "load_prices",

@@ -11,10 +11,10 @@ from typing import Any
 
 from palate.engine import Renderer, Sampling, generate, load_trained
 from palate.errors import DataError
-from palate.evaluate.statistics import Outcome, win_rate
 from palate.judge import Score, Scorer, load_scorer, preferred_of, score_answer
 from palate.recipe import CompareOptions, ModelOptions
 from palate.records import Answer, Messages, content_id
+from palate.statistics.win_rates import Outcome, win_rate
 from palate.watcher import Watcher
 
 __all__ = ["Contestant", "compare_models", "held_out_accuracy"]

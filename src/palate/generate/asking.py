@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from palate.asking import Asker, Reply, Request
+from palate.asking import Asker, Reply, Request, ask_in_order
 from palate.errors import CallError
 from palate.records import Messages
 from palate.watcher import Watcher
@@ -35,25 +35,13 @@ class Generator:
 def ask_all(
     questions: Sequence[tuple[Generator, Request]], watcher: Watcher | None = None
 ) -> list[tuple[Generator, Reply]]:
-    """A reply to each question, in the order of the questions.
-
-    Those of one asker are put to it together, asker by asker.
+    """A reply to each question, in the order of the questions, beside who gave it.
 
     Raises:
         PalateError: nothing can be asked at all. What came in before is in the store.
     """
-    places: dict[int, list[int]] = {}
-    for place, (generator, _) in enumerate(questions):
-        places.setdefault(id(generator.asker), []).append(place)
-    replies: dict[int, Reply] = {}
-    for own in places.values():
-        asker = questions[own[0]][0].asker
-        waiting: dict[str, list[int]] = {}
-        for place in own:
-            waiting.setdefault(questions[place][1].key(asker.server), []).append(place)
-        for reply in asker.ask([questions[place][1] for place in own], watcher):
-            replies[waiting[reply.request.key(asker.server)].pop(0)] = reply
-    return [(questions[place][0], replies[place]) for place in range(len(questions))]
+    replies = ask_in_order([(generator.asker, request) for generator, request in questions], watcher)
+    return [(generator, reply) for (generator, _), reply in zip(questions, replies, strict=True)]
 
 
 def check_sampling(temperature: float, top_p: float, max_tokens: int) -> None:

@@ -2,7 +2,7 @@
 
 from palate.judge.builtin import BUILT_IN_SCORERS
 from palate.judge.pairing import JudgedPairs, PairCounts, pairs_from_scores
-from palate.judge.scoring import Score, Scorer, judge_answers, load_scorer, preferred_of, score_answer
+from palate.judge.scoring import Score, Scorer, judge_by_score, load_scorer, preferred_of, score_answer
 
 __all__ = [
     "BUILT_IN_SCORERS",
@@ -10,7 +10,7 @@ __all__ = [
     "PairCounts",
     "Score",
     "Scorer",
-    "judge_answers",
+    "judge_by_score",
     "load_scorer",
     "pairs_from_scores",
     "preferred_of",

@@ -18,9 +18,9 @@ from typing import Any, Literal
 
 from palate.errors import JudgeError, did_you_mean
 from palate.judge.builtin import BUILT_IN_SCORERS
-from palate.records import Messages, Verdict
+from palate.records import Comparison, Messages, Verdict
 
-__all__ = ["Score", "Scorer", "judge_answers", "load_scorer", "preferred_of", "score_answer"]
+__all__ = ["Score", "Scorer", "judge_by_score", "load_scorer", "preferred_of", "score_answer"]
 
 Scorer = Callable[[Messages, str], float]
 """Takes a prompt's messages and an answer; returns a number, larger is better."""
@@ -71,16 +71,19 @@ def score_answer(scorer: Scorer, prompt: Messages, answer: str) -> Score:
     return Score(value)
 
 
-def judge_answers(scorer: Scorer, spec: str, prompt: Messages, answer_a: str, answer_b: str) -> Verdict:
-    """Which of two answers scores higher; equal scores tie, and a missing score leaves the verdict missing.
+def judge_by_score(scorer: Scorer, spec: str, comparison: Comparison) -> Verdict:
+    """Which of two completions scores higher; equal scores tie, a missing score leaves the verdict missing.
 
     Args:
         scorer: from `load_scorer`.
         spec: its name, for the record.
     """
-    a, b = score_answer(scorer, prompt, answer_a), score_answer(scorer, prompt, answer_b)
+    prompt = comparison.prompt
+    a = score_answer(scorer, prompt, comparison.completion_a[-1].content)
+    b = score_answer(scorer, prompt, comparison.completion_b[-1].content)
     preferred, reason = preferred_of(a, b)
-    return Verdict(prompt, answer_a, answer_b, judge=spec, preferred=preferred, reason=reason)
+    scores = {"score_a": a.value, "score_b": b.value}
+    return Verdict(comparison, spec, preferred, reason, detail=scores)
 
 
 def preferred_of(a: Score, b: Score) -> tuple[Literal["a", "b", "tie"] | None, str]:

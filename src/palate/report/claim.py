@@ -61,16 +61,16 @@ def claim_of_comparison(comparison: Comparison) -> Claim:
 def _words(comparison: Comparison) -> str:
     """The win rate in the words of whoever counted it, so that no two places say it differently."""
     # Imported here: it brings scipy, which no other part of a report needs.
-    from palate.evaluate import statistics
+    from palate.statistics import win_rates
 
     assert comparison.win_rate is not None
-    counted = statistics.WinRate(**comparison.win_rate.model_dump())
-    return statistics.verdict_in_words(counted, a=comparison.tuned, b=comparison.base)
+    counted = win_rates.WinRate(**comparison.win_rate.model_dump())
+    return win_rates.verdict_in_words(counted, a=comparison.tuned, b=comparison.base)
 
 
 def _tone(figures: WinRate) -> Tone:
     """The side of the interval, if the sign test is as sure, and no missing verdict could undo it."""
-    from palate.evaluate.statistics import wilson_interval
+    from palate.statistics.win_rates import wilson_interval
 
     side = _side(figures.interval_95)
     if figures.sign_test_p > MAX_P:

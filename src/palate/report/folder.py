@@ -75,7 +75,7 @@ class Sample(_Piece):
 
 
 class WinRate(_Piece):
-    """As `palate.evaluate.statistics` counted it."""
+    """As `palate.statistics.win_rates` counted it."""
 
     num_wins: int
     num_losses: int

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 from statsmodels.stats.proportion import proportion_confint
 
-from palate.evaluate.statistics import (
+from palate.records import Comparison, Message, Provenance, Verdict
+from palate.statistics.win_rates import (
     Outcome,
     WinRate,
     bootstrap_interval,
@@ -24,7 +25,6 @@ from palate.evaluate.statistics import (
     wilson_interval,
     win_rate,
 )
-from palate.records import Message, Verdict
 
 counts = st.integers(0, 60)
 
@@ -62,8 +62,9 @@ def test_nothing_compared(missing: int) -> None:
 
 
 def test_outcomes_of_both_sides() -> None:
-    prompt = (Message("user", "?"),)
-    verdicts = [Verdict(prompt, "x", "y", "j", preferred) for preferred in ("a", "b", "tie", None)]
+    x, y = ((Message("assistant", text),) for text in "xy")
+    comparison = Comparison((Message("user", "?"),), x, y, Provenance("test"))
+    verdicts = [Verdict(comparison, "j", preferred) for preferred in ("a", "b", "tie", None)]
     assert outcomes_of(verdicts, "a") == ["win", "loss", "tie", None]
     assert outcomes_of(verdicts, "b") == ["loss", "win", "tie", None]
 
