@@ -10,7 +10,7 @@ import pytest
 
 LIGHT = [
     "palate", "palate.errors", "palate.records", "palate.recipe", "palate.asking", "palate.data",
-    "palate.judge", "palate.generate", "palate.annotate", "palate.statistics",
+    "palate.judge", "palate.generate", "palate.annotate", "palate.statistics", "palate.pipeline",
 ]  # fmt: skip
 HEAVY = {"torch", "transformers", "peft", "accelerate", "datasets"}
 

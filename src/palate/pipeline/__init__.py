@@ -1,16 +1,23 @@
-"""A run, stage by stage: what a recipe asks for and what is already there."""
+"""A run, stage by stage; and what commands do that need more rooms than one.
 
-from palate.pipeline.auditing import tokens_of_model
-from palate.pipeline.demo import run_demo
-from palate.pipeline.planning import plan_recipe
-from palate.pipeline.stages import (
-    compare_command,
-    compare_stage,
-    report_stage,
-    resume_run,
-    run_recipe,
-    train_stage,
-)
+A module is loaded when something of it is first asked for: judging and voting wait for no trainer.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from palate.pipeline.auditing import tokens_of_model
+    from palate.pipeline.demo import run_demo
+    from palate.pipeline.planning import plan_recipe
+    from palate.pipeline.stages import (
+        compare_command,
+        compare_stage,
+        report_stage,
+        resume_run,
+        run_recipe,
+        train_stage,
+    )
 
 __all__ = [
     "compare_command",
@@ -23,3 +30,11 @@ __all__ = [
     "tokens_of_model",
     "train_stage",
 ]
+
+_MODULES = {"plan_recipe": "planning", "run_demo": "demo", "tokens_of_model": "auditing"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'stages')}"), name)
