@@ -15,7 +15,15 @@ from palate.durable import write_bytes
 from palate.errors import DataError
 from palate.records import Comparison, Messages, Provenance, SetAside
 
-__all__ = ["COMPARISON_COLUMNS", "check_output", "read_comparisons", "write_comparisons"]
+__all__ = [
+    "COMPARISON_COLUMNS",
+    "check_output",
+    "comparison_of_row",
+    "comparison_row",
+    "read_comparisons",
+    "write_comparisons",
+    "write_message_rows",
+]
 
 COMPARISON_COLUMNS = ("prompt", "completion_a", "completion_b")
 """Lists of `{"role", "content"}` messages. Beside them stand `id` and `provenance`, a JSON object as text."""
@@ -46,16 +54,26 @@ def write_comparisons(comparisons: Iterable[Comparison], path: str | Path) -> No
     Raises:
         DataError: the name says no such format. ArtifactError: it cannot be written.
     """
+    columns = ("id", *COMPARISON_COLUMNS, "provenance")
+    write_message_rows([comparison_row(comparison) for comparison in comparisons], columns, path)
+
+
+def write_message_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], path: str | Path) -> None:
+    """Rows of these columns: a comparison's three are lists of messages, `flipped` a truth, all others text.
+
+    Raises:
+        DataError: the name says no such format. ArtifactError: it cannot be written.
+    """
     check_output(path)
-    rows = [_row(comparison) for comparison in comparisons]
     if Path(path).suffix.lower() == ".jsonl":
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         write_bytes(Path(path), text.encode("utf-8", "backslashreplace"))
     else:
-        write_bytes(Path(path), _parquet(rows))
+        write_bytes(Path(path), _parquet(rows, columns))
 
 
-def _row(comparison: Comparison) -> dict[str, Any]:
+def comparison_row(comparison: Comparison) -> dict[str, Any]:
+    """A comparison as a row of plain data."""
     where = comparison.provenance
     origin = {"source": where.source, "line": where.line, **where.detail}
     return {
@@ -71,13 +89,13 @@ def _plain(messages: Messages) -> list[dict[str, str]]:
     return [message.as_dict() for message in messages]
 
 
-def _parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
+def _parquet(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
     import pyarrow
     import pyarrow.parquet
 
     turns = pyarrow.list_(pyarrow.struct([("role", pyarrow.string()), ("content", pyarrow.string())]))
-    columns = [("id", pyarrow.string()), *((name, turns) for name in COMPARISON_COLUMNS)]
-    schema = pyarrow.schema([*columns, ("provenance", pyarrow.string())])
+    types = dict.fromkeys(COMPARISON_COLUMNS, turns) | {"flipped": pyarrow.bool_()}
+    schema = pyarrow.schema([(name, types.get(name, pyarrow.string())) for name in columns])
     content = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows), schema), content)
     return content.getvalue()
@@ -101,19 +119,34 @@ def read_comparisons(path: str) -> tuple[tuple[Comparison, ...], tuple[SetAside,
     comparisons, set_aside = [], []
     for row in rows:
         try:
-            comparisons.append(_comparison(row, path))
+            comparisons.append(comparison_of_row(row, path))
         except Unusable as reason:
             set_aside.append(SetAside(path, row.line, str(reason), row.excerpt))
     return tuple(comparisons), tuple(set_aside)
 
 
-def _comparison(row: RawRow, path: str) -> Comparison:
+def comparison_of_row(row: RawRow, path: str) -> Comparison:
+    """The comparison that a row of `path` holds.
+
+    Raises:
+        Unusable: it holds none.
+    """
     if row.problem:
         raise Unusable(row.problem)
     prompt, a, b = (messages_field(row.fields, name) for name in COMPARISON_COLUMNS)
     if a == b:
         raise Unusable("the two completions are identical")
-    return Comparison(prompt, a, b, _origin(row, path))
+    return Comparison(prompt, a, b, _with_generators(_origin(row, path), row.fields))
+
+
+def _with_generators(origin: Provenance, fields: Mapping[str, Any]) -> Provenance:
+    """The origin, and the models that columns name and it does not: `generator_a` and `generator_b`."""
+    detail = dict(origin.detail)
+    for side in ("a", "b"):
+        model, known = fields.get(f"generator_{side}"), detail.get(side)
+        if isinstance(model, str) and model and not known:
+            detail[side] = {"model": model}
+    return Provenance(origin.source, origin.line, detail)
 
 
 def _origin(row: RawRow, path: str) -> Provenance:
