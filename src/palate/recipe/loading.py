@@ -15,10 +15,10 @@ from palate.errors import RecipeError
 from palate.recipe.explain import explain, sections_at
 from palate.recipe.schema import Recipe
 
-__all__ = ["dump_recipe", "load_recipe", "parse_recipe", "write_recipe"]
+__all__ = ["StrictLoader", "dump_recipe", "load_recipe", "parse_recipe", "write_recipe"]
 
 
-class _StrictLoader(yaml.SafeLoader):
+class StrictLoader(yaml.SafeLoader):
     """`yaml.safe_load`, except that a key written twice is an error instead of a silent choice."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
@@ -67,7 +67,7 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
 def parse_recipe(text: str, overrides: Sequence[str] = (), *, where: str = "recipe") -> Recipe:
     """A recipe from YAML text; see `load_recipe`."""
     try:
-        tree = yaml.load(text, Loader=_StrictLoader)
+        tree = yaml.load(text, Loader=StrictLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{where}:{mark.line + 1}" if mark is not None else where
@@ -132,7 +132,7 @@ def _apply_override(tree: dict[str, Any], override: str) -> tuple[str, ...]:
 
 def _override_value(path: list[str], raw: str) -> Any:
     try:
-        value = yaml.load(raw, Loader=_StrictLoader)
+        value = yaml.load(raw, Loader=StrictLoader)
     except (yaml.YAMLError, ValueError, RecursionError):
         return raw  # an open bracket in plain text is text
     wanted = {
