@@ -1,0 +1,310 @@
+"""Who is shown what next, and on which side: decided by votes, settings and hashes, never by chance."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from hashlib import blake2b
+from heapq import nlargest
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from palate.annotate.ballots import Ballots, Showing
+from palate.annotate.certainty import Certainty
+from palate.annotate.events import Event, Item, Side
+from palate.annotate.settings import Settings
+
+__all__ = ["Leases", "Progress", "Queue", "Shown", "next_items", "side_on_left"]
+
+_LEASE_SECONDS = 300.0
+_NUM_FOR_PACE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An item for one annotator to vote on, and which of its completions stands on the left."""
+
+    item: Item
+    repeat: int
+    left: Side
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one annotator is."""
+
+    done: int
+    left: int
+    """What is still open to this annotator: with others at work it may fall by more than one at a time."""
+    total: int
+    per_minute: float | None
+    """From the median time between this annotator's latest votes; None before there are three."""
+    finished: bool
+    """Nothing is left. Where nothing is shown and this is False, the rest is on others' screens."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+def side_on_left(seed: int, annotator: str, item: str, repeat: int) -> Side:
+    """Which completion stands on the left: a coin toss that falls the same way whenever it is asked for."""
+    return "a" if _hash(seed, annotator, item, f"side {repeat}") & 1 else "b"
+
+
+def _hash(seed: int, annotator: str, item: str, purpose: str) -> int:
+    """64 bits that anybody can work out again from the settings."""
+    said = f"{seed}\n{purpose}\n{item}\n{annotator}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(said, digest_size=8).digest(), "big")
+
+
+class Leases:
+    """Which items are on somebody's screen now: with one vote wanted, two people are not asked for it.
+
+    In memory alone: when a server starts again there are none, and the worst is a vote more than was wanted.
+    """
+
+    def __init__(self, seconds: float = _LEASE_SECONDS) -> None:
+        self._seconds = seconds
+        self._until: dict[str, dict[str, float]] = {}
+
+    @property
+    def items(self) -> Collection[str]:
+        """Those that somebody has, or had."""
+        return self._until.keys()
+
+    def hold(self, item: str, annotator: str, now: float) -> None:
+        """From now on, or for as long again."""
+        self._until.setdefault(item, {})[annotator] = now + self._seconds
+
+    def holders(self, item: str, now: float) -> set[str]:
+        """Who has it."""
+        held = self._until.get(item)
+        if held is None:
+            return set()
+        for name in [name for name, until in held.items() if until <= now]:
+            del held[name]
+        if not held:
+            del self._until[item]
+        return set(held)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What stays the same for one annotator as votes come in."""
+
+    order: tuple[str, ...]
+    repeated: frozenset[str]
+    """The items that come twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Repeat:
+    """An item that was voted on and is to come again."""
+
+    item: str
+    num_since: int
+    """How many other votes this annotator cast since."""
+    delay: int
+    """After how many it comes, while there are others: not always after the same number."""
+
+
+class Queue:
+    """All items, and in which order each annotator is shown them. Like `Ballots` it is not locked."""
+
+    def __init__(self, items: Iterable[Item], settings: Settings, leases: Leases | None = None) -> None:
+        self.settings = settings
+        self.leases = leases or Leases()
+        self._items: dict[str, Item] = {}
+        self._plans: dict[str, _Plan] = {}
+        self._certainty = Certainty() if settings.order == "least-certain" else None
+        self.add(items)
+
+    @property
+    def num_items(self) -> int:
+        """How many there are to vote on."""
+        return len(self._items)
+
+    def item(self, id: str) -> Item | None:
+        """The item of that id."""
+        return self._items.get(id)
+
+    def add(self, items: Iterable[Item]) -> None:
+        """More items, behind those that are there; one that is there already stays as it is."""
+        new = {item.id: item for item in items}
+        new = {id: item for id, item in new.items() if id not in self._items}
+        if not new:
+            return
+        self._items |= new
+        self._plans.clear()
+        if self._certainty is not None:
+            self._certainty.add(new)
+
+    def next_items(
+        self,
+        ballots: Ballots,
+        annotator: str,
+        count: int,
+        *,
+        held: Collection[Showing] = (),
+        now: float | None = None,
+    ) -> list[Shown]:
+        """What comes next for an annotator: at most `count` showings, none of them among those `held`.
+
+        First what nobody put off, with a repeat in between where one is due; then the other repeats; then
+        what this annotator skipped. What is shown, and what is held, is leased to the annotator from now on.
+
+        Args:
+            ballots: the votes so far.
+            annotator: a name.
+            count: how many at most.
+            held: what the annotator's page has already and will show before these.
+            now: seconds on a clock that only rises; the machine's own where absent.
+        """
+        now = time.monotonic() if now is None else now
+        fresh, later = self._fresh_and_skipped(ballots, annotator, held, now)
+        if self._certainty is not None:
+            fresh = self._certainty.first(fresh, ballots, count, {id for id, _ in held})
+        repeats = [
+            repeat for repeat in self._repeats(ballots, annotator) if (repeat.item, 1) not in set(held)
+        ]
+        chosen = _interleaved(fresh, repeats, later, count, len(held), self.settings.repeat_after)
+        if self.settings.overlap != "all":
+            for id, _ in (*held, *chosen):
+                self.leases.hold(id, annotator, now)
+        return [self._shown(annotator, id, repeat) for id, repeat in chosen]
+
+    def progress(self, ballots: Ballots, annotator: str) -> Progress:
+        """How far an annotator is, whatever is on others' screens at the moment."""
+        votes = ballots.of_annotator(annotator)
+        open_items = self._open(ballots, annotator)
+        repeated = self._plan(annotator).repeated
+        # A repeat comes only if enough others lie in between: counted as if all that is open were voted on.
+        num_others = [repeat.num_since + len(open_items) for repeat in self._repeats(ballots, annotator)]
+        num_others += [len(open_items) - place for place, id in enumerate(open_items, 1) if id in repeated]
+        num_repeats = 0
+        for num in sorted(num_others, reverse=True):
+            num_repeats += num + num_repeats >= self.settings.repeat_after
+        done = sum(id in self._items for id, _ in votes)
+        left = len(open_items) + num_repeats
+        return Progress(done, left, done + left, _pace(votes.values()), left == 0)
+
+    def _shown(self, annotator: str, id: str, repeat: int) -> Shown:
+        return Shown(self._items[id], repeat, side_on_left(self.settings.seed, annotator, id, repeat))
+
+    def _plan(self, annotator: str) -> _Plan:
+        plan = self._plans.get(annotator)
+        if plan is None:
+            seed, share = self.settings.seed, self.settings.repeat_share
+            order = list(self._items)
+            if self.settings.order != "given":
+                order.sort(key=lambda id: _hash(seed, annotator, id, "order"))
+            twice = (id for id in order if _hash(seed, annotator, id, "twice") < share * 2**64)
+            plan = self._plans[annotator] = _Plan(tuple(order), frozenset(twice))
+        return plan
+
+    def _open(self, ballots: Ballots, annotator: str) -> list[str]:
+        """What this annotator could still vote on for the first time, in this annotator's order."""
+        votes, voters, adjudicated = ballots.of_annotator(annotator), ballots.voters, ballots.adjudication
+        wanted = self._num_wanted
+        return [
+            id
+            for id in self._plan(annotator).order
+            if (id, 0) not in votes and len(voters(id)) < wanted and adjudicated(id) is None
+        ]
+
+    @property
+    def _num_wanted(self) -> float:
+        return float("inf") if self.settings.overlap == "all" else self.settings.overlap
+
+    def _fresh_and_skipped(
+        self, ballots: Ballots, annotator: str, held: Collection[Showing], now: float
+    ) -> tuple[list[str], list[str]]:
+        taken, skipped, leased = set(held), ballots.skipped_by(annotator), self.leases.items
+        fresh: list[str] = []
+        later: list[str] = []
+        for id in self._open(ballots, annotator):
+            showing = (id, 0)
+            if showing in taken or (id in leased and not self._is_free(id, ballots, annotator, now)):
+                continue
+            (later if showing in skipped else fresh).append(id)
+        return fresh, later
+
+    def _is_free(self, id: str, ballots: Ballots, annotator: str, now: float) -> bool:
+        """Whether votes on it are wanted beyond those that are given, or on their way."""
+        on_their_way = {
+            name
+            for name in self.leases.holders(id, now)
+            if name != annotator and (id, 0) not in ballots.skipped_by(name)
+        }
+        return not on_their_way or len(ballots.voters(id) | on_their_way) < self._num_wanted
+
+    def _repeats(self, ballots: Ballots, annotator: str) -> list[_Repeat]:
+        """What is to come again, the longest ago first."""
+        votes, plan, seed = ballots.of_annotator(annotator), self._plan(annotator), self.settings.seed
+        first = {id: votes[id, 0].number for id in plan.repeated if (id, 0) in votes and (id, 1) not in votes}
+        if not first:
+            return []
+        numbers = sorted(vote.number for vote in votes.values())
+        least = self.settings.repeat_after
+        return [
+            _Repeat(
+                id,
+                len(numbers) - bisect_right(numbers, first[id]),
+                least + _hash(seed, annotator, id, "delay") % least,
+            )
+            for id in sorted(first, key=lambda id: first[id])
+        ]
+
+
+def next_items(
+    ballots: Ballots, items: Iterable[Item], annotator: str, settings: Settings, count: int
+) -> list[Shown]:
+    """What comes next for an annotator, worked out anew; a server keeps a `Queue`, which knows more."""
+    return Queue(items, settings).next_items(ballots, annotator, count)
+
+
+def _interleaved(
+    fresh: Sequence[str],
+    repeats: Sequence[_Repeat],
+    later: Sequence[str],
+    count: int,
+    num_held: int,
+    repeat_after: int,
+) -> list[Showing]:
+    waiting, first, skipped = list(repeats), iter(fresh), iter(later)
+    chosen: list[Showing] = []
+    while len(chosen) < count:
+        num_before = num_held + len(chosen)
+        due = next((repeat for repeat in waiting if repeat.num_since + num_before >= repeat.delay), None)
+        if due is None and (id := next(first, None)) is not None:
+            chosen.append((id, 0))
+            continue
+        if due is None:
+            due = next((some for some in waiting if some.num_since + num_before >= repeat_after), None)
+        if due is not None:
+            waiting.remove(due)
+            chosen.append((due.item, 1))
+        elif (id := next(skipped, None)) is not None:
+            chosen.append((id, 0))
+        else:
+            break
+    return chosen
+
+
+def _pace(votes: Iterable[Event]) -> float | None:
+    """Votes a minute, by the median time between the latest: a pause for lunch is no slow vote."""
+    latest = nlargest(_NUM_FOR_PACE, (vote for vote in votes if not vote.source), key=_number)
+    times = [datetime.fromisoformat(vote.created_at) for vote in reversed(latest) if vote.created_at]
+    gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
+    if len(gaps) < 2 or median(gaps) <= 0:
+        return None
+    return 60 / median(gaps)
+
+
+def _number(event: Event) -> int:
+    return event.number
