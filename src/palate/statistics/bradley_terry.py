@@ -1,7 +1,7 @@
 """Strengths from comparisons of two: the model of Bradley and Terry, by maximum likelihood.
 
 P(i beats j) = 1 / (1 + exp(s_j - s_i)) (Bradley and Terry, Biometrika 39, 1952); a tie is half a win for
-each. Strengths are log-odds with mean 0. An Elo figure is the same number on another scale, 1000 + 400 / ln 10
+each. Strengths are log-odds with mean 0. An Elo figure is the same number on another scale, 1000 + 400/ln 10
 times the strength. Elo's own rule, an update after each game, gives figures that depend on the order of the
 games and on a step size, and that never settle: it is made for players who change. Models do not, so there is
 no such rule here.
