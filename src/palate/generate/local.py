@@ -34,7 +34,7 @@ from palate.generate.decoding import Decoded, Row, decode, schema_tokenizer
 from palate.recipe import ModelOptions
 from palate.watcher import Watcher
 
-__all__ = ["LocalModel"]
+__all__ = ["LocalModel", "content_hash"]
 
 _SHAPES_PROMPTS = (
     "tokenizer.json",
@@ -78,7 +78,7 @@ class LocalModel:
         self._store, self._folder, self._template = store, folder, template
         self._options = options or ModelOptions(base=model, adapter=None)
         self._batch_size = batch_size
-        self._server = f"local:{_content_hash(model, folder, template)[:16]}"
+        self._server = f"local:{content_hash(model, folder, template)[:16]}"
         self._policy: Policy | None = None
         self._renderer: Renderer | None = None
         self._schema_tokenizer: Any = None
@@ -198,8 +198,12 @@ def _as_if_for(request: Request, reply: Reply, *, is_new: bool) -> Reply:
     return replace(reply, request=request, is_new=reply.is_new and is_new)
 
 
-def _content_hash(model: str, folder: Path | None, template: str) -> str:
-    """sha256 over what shapes answers: weights, config, tokenizer, template, and an adapter."""
+def content_hash(model: str, folder: Path | None, template: str) -> str:
+    """sha256 over what shapes answers: weights, config, tokenizer, template, and an adapter.
+
+    Raises:
+        ModelError: there is no such model.
+    """
     content = hashlib.sha256(f"{template}\n".encode())
     adapter = Path(model).expanduser()
     base: str = model
