@@ -1,5 +1,18 @@
-"""Did it get better? Answers side by side, and statistics that say no more than they know."""
+"""Did it get better? Answers side by side, and figures that say no more than they know.
 
-from palate.evaluate.compare import Contestant, compare_models, held_out_accuracy
+What asks models is loaded when it is first asked for: how texts are written can be measured without torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from palate.evaluate.compare import Contestant, compare_models, held_out_accuracy
 
 __all__ = ["Contestant", "compare_models", "held_out_accuracy"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.compare"), name)

@@ -1,0 +1,14 @@
+"""Are answers written as a target corpus is? Distances with a noise floor, and the words that tell."""
+
+from palate.evaluate.style.log_odds import Telling, telling_features
+from palate.evaluate.style.measure import MEASURES, Distance, ModelStyle, StyleComparison, compare_style
+
+__all__ = [
+    "MEASURES",
+    "Distance",
+    "ModelStyle",
+    "StyleComparison",
+    "Telling",
+    "compare_style",
+    "telling_features",
+]

@@ -1,0 +1,221 @@
+"""Style distances: by hand, uniform where nothing differs, and loud where something was planted."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.distance import jensenshannon
+
+from palate.errors import DataError
+from palate.evaluate.style import MEASURES, compare_style, telling_features
+from palate.evaluate.style.distances import burrows_delta, jensen_shannon
+from palate.evaluate.style.features import FAMILIES, count_matrix, punctuation_of, shapes_of, words_of
+from palate.evaluate.style.units import pieces_like
+
+COMMON = ["the", "of", "a", "and", "to", "in", "is", "it", "was", "for", "on", "with", "as", "that"]
+RARE = [f"word{letter}{other}" for letter in "abcdefghij" for other in "abcdefghij"]
+
+
+def written(generator: np.random.Generator, num_words: int, *, planted: float = 0.0) -> str:
+    """Whole sentences of one invented author, `num_words` words or a few more.
+
+    `planted` of the words are "tapestry", which the author never writes.
+    """
+    weights = np.array([3.0] * len(COMMON) + [0.25] * len(RARE))
+    sentences: list[list[str]] = []
+    while sum(map(len, sentences)) < num_words:
+        length = 4 + int(generator.geometric(0.12))
+        words = [
+            str(word) for word in generator.choice(COMMON + RARE, size=length, p=weights / weights.sum())
+        ]
+        for place in np.flatnonzero(generator.random(length) < planted):
+            words[place] = "tapestry"
+        words[0] = words[0].capitalize()
+        words[-1] += str(generator.choice([".", ".", ".", "?", "!"]))
+        sentences.append(words)
+    return " ".join(" ".join(words) for words in sentences)
+
+
+def texts(seed: int, num: int, num_words: int = 60, *, planted: float = 0.0) -> list[str]:
+    generator = np.random.default_rng(seed)
+    return [written(generator, num_words, planted=planted) for _ in range(num)]
+
+
+def alone(answers: list[str]) -> list[list[str]]:
+    return [[answer] for answer in answers]
+
+
+def test_words_signs_and_shapes_of_a_sentence() -> None:
+    text = "It’s 3.5 km — NASA said:\n\n好的。"
+    assert list(words_of(text)) == ["it's", "0", "km", "nasa", "said", "好", "的"]
+    signs = ["word", "word", "word", "—", "word", "word", ":", "\n", "word", "word", "。"]
+    assert list(punctuation_of(text)) == signs
+    assert list(shapes_of("I saw NASA 2.")) == [
+        "start Xx-short", "Xx-short x-short", "x-short X-middle", "X-middle 9", "9 .",
+    ]  # fmt: skip
+
+
+@given(st.lists(st.text(), max_size=5))
+def test_counts_are_those_of_a_counter(some: list[str]) -> None:
+    for features in FAMILIES.values():
+        counts, names = count_matrix(some, features)
+        assert list(names) == sorted(names)
+        for row, text in zip(counts.toarray(), some, strict=True):
+            assert {name: n for name, n in zip(names, row, strict=True) if n} == Counter(features(text))
+
+
+def test_jensen_shannon_by_hand_and_against_scipy() -> None:
+    """p = (1, 0), q = (1/2, 1/2), m = (3/4, 1/4): KL(p||m) = log2(4/3), KL(q||m) = (log2(2/3) + 1) / 2."""
+    by_hand = math.sqrt((math.log2(4 / 3) + (math.log2(2 / 3) + 1) / 2) / 2)
+    assert jensen_shannon(np.array([[7.0, 0.0]]), np.array([[3.0, 3.0]])) == pytest.approx([by_hand])
+    assert jensen_shannon(np.array([[1.0, 0.0]]), np.array([[0.0, 5.0]])) == pytest.approx([1.0])
+    generator = np.random.default_rng(0)
+    p, q = generator.random((2, 6, 9))
+    peer = [jensenshannon(a, b, base=2) for a, b in zip(p, q, strict=True)]
+    assert jensen_shannon(p, q) == pytest.approx(peer, abs=1e-12)
+    assert np.isnan(jensen_shannon(np.zeros((1, 2)), np.ones((1, 2)))).all()
+
+
+def test_burrows_delta_by_hand() -> None:
+    """Two texts of 10 words: frequencies of "the" .2 and .4, of "of" .8 and .6; sd (n-1) of both .1414.
+
+    Bodies with frequencies .3/.7 and .5/.5 are .2 apart in each: .2 / .1414 = 1.414 deviations.
+    """
+    units = np.array([[2.0, 8.0], [4.0, 6.0]])
+    delta = burrows_delta(np.array([[3.0, 7.0]]), np.array([[5.0, 5.0]]), units)
+    assert delta == pytest.approx([math.sqrt(2)])
+    same_everywhere = np.array([[2.0, 8.0], [1.0, 4.0]])
+    assert np.isnan(burrows_delta(np.array([[3.0, 7.0]]), np.array([[5.0, 5.0]]), same_everywhere)).all()
+
+
+def test_log_odds_by_hand() -> None:
+    """10 of 20 words against 5 of 20, a prior of 4 words, half of them this one: (12/12) against (7/17)."""
+    tells = telling_features(
+        np.array([10.0, 10.0]), np.array([5.0, 15.0]), np.array([1.0, 1.0]), ("x", "y"), prior_size=4
+    )
+    x = next(tell for tell in tells if tell.feature == "x")
+    assert x.log_odds == pytest.approx(math.log((12 / 12) / (7 / 17)))
+    assert x.z == pytest.approx(x.log_odds / math.sqrt(1 / 12 + 1 / 7))
+    assert (x.count_first, x.count_second) == (10, 5)
+    y = next(tell for tell in tells if tell.feature == "y")
+    assert y.log_odds == pytest.approx(-x.log_odds)
+
+
+def test_a_word_seen_nowhere_is_not_named() -> None:
+    tells = telling_features(np.array([1.0, 0.0]), np.array([2.0, 0.0]), np.array([3.0, 9.0]), ("x", "y"))
+    assert [tell.feature for tell in tells] == ["x"]
+
+
+def test_a_planted_word_is_found_and_named() -> None:
+    """3% of the words of 60 answers of 60 words: about two a text. The word is new, so words and it alone."""
+    found = compare_style({"m": alone(texts(1, 60, planted=0.03))}, texts(2, 60, 400), num_permutations=400)
+    words = found.models["m"].distances["words"]
+    assert words.permutation_p < 0.01
+    assert words.value > words.noise_floor
+    assert found.models["m"].telling_words[0].feature == "tapestry"
+    assert found.models["m"].telling_words[0].z > 3
+
+
+def test_two_halves_of_one_corpus_are_quiet() -> None:
+    found = compare_style({"m": alone(texts(3, 60))}, texts(4, 60, 400), num_permutations=400)
+    for measure in MEASURES:
+        distance = found.models["m"].distances[measure]
+        assert distance.permutation_p > 0.05, measure
+        assert distance.value < distance.noise_floor_95, measure
+    assert all(abs(tell.z) < 4 for tell in found.models["m"].telling_words)
+
+
+def test_the_model_that_came_closer_is_told_from_the_other() -> None:
+    target = texts(5, 60, 400)
+    far, near = alone(texts(6, 60, planted=0.06)), alone(texts(7, 60, planted=0.01))
+    found = compare_style({"base": far, "tuned": near}, target, num_permutations=400)
+    base, tuned = (found.models[name].distances["words"].value for name in ("base", "tuned"))
+    assert tuned < base
+    assert found.closer_p["words"] < 0.01
+
+
+def test_two_models_of_one_style_are_equally_close() -> None:
+    answers = {"base": alone(texts(8, 60)), "tuned": alone(texts(9, 60))}
+    found = compare_style(answers, texts(10, 60, 400), num_permutations=400)
+    assert min(found.closer_p.values()) > 0.01
+    same = compare_style(
+        {"a": answers["base"], "b": answers["base"]}, texts(10, 60, 400), num_permutations=50
+    )
+    assert set(same.closer_p.values()) == {1.0}
+
+
+def test_p_values_are_uniform_where_nothing_differs() -> None:
+    """120 times answers and target of one author: about 5% under .05, half under .5."""
+    found: dict[str, list[float]] = {measure: [] for measure in MEASURES}
+    for seed in range(120):
+        target, answers = texts(1000 + seed, 24, 90), texts(5000 + seed, 24, 40)
+        result = compare_style({"m": alone(answers)}, target, seed=seed, num_permutations=99)
+        for measure in MEASURES:
+            found[measure].append(result.models["m"].distances[measure].permutation_p)
+    for measure, p_values in found.items():
+        p = np.array(p_values)
+        # Binomial: 120 * .05 = 6, sd 2.4; 120 * .5 = 60, sd 5.5. Bounds at more than three deviations.
+        assert (p <= 0.05).sum() <= 14, measure
+        assert 42 <= (p <= 0.5).sum() <= 78, measure
+
+
+def test_several_answers_to_a_prompt_are_one_witness() -> None:
+    """The same answer five times over says what it says once, to the last bit."""
+    answers, target = texts(11, 30, planted=0.004), texts(12, 40, 300)
+    once = compare_style({"m": alone(answers)}, target, num_permutations=300)
+    repeated = compare_style({"m": [[answer] * 5 for answer in answers]}, target, num_permutations=300)
+    assert repeated.num_prompts == once.num_prompts == 30
+    for measure in MEASURES:
+        five, one = (result.models["m"].distances[measure] for result in (repeated, once))
+        assert five.permutation_p == one.permutation_p
+        assert five.value == pytest.approx(one.value)
+
+
+def test_the_same_seed_gives_the_same_figures() -> None:
+    answers, target = {"m": alone(texts(13, 12))}, texts(14, 25, 200)
+    first = compare_style(answers, target, seed=3, num_permutations=50)
+    assert compare_style(answers, target, seed=3, num_permutations=50) == first
+    assert compare_style(answers, target, seed=4, num_permutations=50) != first
+
+
+def test_pieces_are_whole_sentences_of_an_answers_length() -> None:
+    documents = [" ".join(f"Sentence {n} of {d} has words." for n in range(40)) for d in range(25)]
+    pieces, are_apart = pieces_like(documents, [13, 13], np.random.default_rng(0))
+    assert are_apart
+    assert len(pieces) == 25
+    for piece, document in zip(pieces, documents, strict=True):
+        assert piece in document
+        assert piece.startswith("Sentence")
+        assert piece.endswith("words.")
+        assert piece.count(".") == 2  # seven tokens each: two reach 13
+
+
+def test_few_documents_are_cut_from_end_to_end_and_it_is_said() -> None:
+    book = " ".join(texts(15, 1, 4000))
+    found = compare_style({"m": alone(texts(16, 30))}, [book], num_permutations=50)
+    assert found.num_pieces > 40
+    assert "fewer than 20" in found.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("answers", "target", "what"),
+    [
+        ({}, ["x"], "no answers"),
+        ({"a": alone(["x"] * 4), "b": alone(["x"] * 5)}, ["x"], "[4, 5] prompts"),
+        ({"a": alone(["x"] * 3)}, ["x"], "3 prompts say nothing"),
+        ({"a": alone(["x"] * 4)}, [" ", ""], "the target corpus holds no text"),
+        ({"a": alone([" "] * 4)}, ["x"], "the answers hold no text"),
+        ({"a": alone(["x"] * 4)}, ["One. Two."], "the target makes 2 pieces"),
+    ],
+)
+def test_what_cannot_be_measured_is_said(
+    answers: dict[str, list[list[str]]], target: list[str], what: str
+) -> None:
+    with pytest.raises(DataError) as raised:
+        compare_style(answers, target)
+    assert what in str(raised.value)
