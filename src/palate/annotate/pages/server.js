@@ -1,0 +1,63 @@
+// Asking the server, and telling what kind of no its no is.
+
+import { csrf, say } from "./page.js";
+
+const TIMEOUT_MS = 15000;
+
+/** No answer, or one that says "later": the same is worth asking again. */
+export class Later extends Error {}
+
+/** The session is over: a person has to come in again. */
+export class Locked extends Error {}
+
+/** The server understood and said no. Asking again changes nothing. */
+export class Refused extends Error {
+  constructor(status, error) {
+    super(error.what);
+    this.status = status;
+    this.why = error.why ?? "";
+    this.next = error.next ?? "";
+  }
+}
+
+async function ask(path, options) {
+  let response;
+  let body;
+  try {
+    response = await fetch(path, {
+      ...options,
+      credentials: "same-origin",
+      cache: "no-store",
+      redirect: "error",
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+    body = await response.text();
+  } catch {
+    throw new Later("unreachable");
+  }
+  if (response.status >= 500 || response.status === 408 || response.status === 429) {
+    throw new Later(`status ${response.status}`);
+  }
+  if (response.status === 401 || response.status === 403) throw new Locked(`status ${response.status}`);
+  let parsed;
+  try {
+    parsed = JSON.parse(body);
+  } catch {
+    throw new Later("not an answer of this server");
+  }
+  if (!response.ok) throw new Refused(response.status, parsed?.error ?? { what: say("refused") });
+  return parsed;
+}
+
+export function read(path, query = {}) {
+  const asked = new URLSearchParams(query).toString();
+  return ask(asked ? `${path}?${asked}` : path, { method: "GET", headers: { Accept: "application/json" } });
+}
+
+export function send(path, content) {
+  return ask(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", Accept: "application/json", "X-Palate-CSRF": csrf },
+    body: JSON.stringify(content),
+  });
+}
