@@ -18,7 +18,7 @@ from palate.annotate.certainty import Certainty
 from palate.annotate.events import Event, Item, Side
 from palate.annotate.settings import Settings
 
-__all__ = ["Leases", "Progress", "Queue", "Shown", "next_items", "side_on_left"]
+__all__ = ["Leases", "Progress", "Queue", "Shown", "next_items", "pace", "side_on_left"]
 
 _LEASE_SECONDS = 300.0
 _NUM_FOR_PACE = 20
@@ -191,7 +191,7 @@ class Queue:
             num_repeats += num + num_repeats >= self.settings.repeat_after
         done = sum(id in self._items for id, _ in votes)
         left = len(open_items) + num_repeats
-        return Progress(done, left, done + left, _pace(votes.values()), left == 0)
+        return Progress(done, left, done + left, pace(votes.values()), left == 0)
 
     def _shown(self, annotator: str, id: str, repeat: int) -> Shown:
         return Shown(self._items[id], repeat, side_on_left(self.settings.seed, annotator, id, repeat))
@@ -296,7 +296,7 @@ def _interleaved(
     return chosen
 
 
-def _pace(votes: Iterable[Event]) -> float | None:
+def pace(votes: Iterable[Event]) -> float | None:
     """Votes a minute, by the median time between the latest: a pause for lunch is no slow vote."""
     latest = nlargest(_NUM_FOR_PACE, (vote for vote in votes if not vote.source), key=_number)
     times = [datetime.fromisoformat(vote.created_at) for vote in reversed(latest) if vote.created_at]
