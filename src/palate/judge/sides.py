@@ -1,0 +1,82 @@
+"""Which completion is meant, whoever calls it `a`: sides that hold across verdicts and votes.
+
+A comparison's id does not say which of the two stands first, so one record's `a` may be another's `b`. Here a
+side is named by its content. Swapping `a` and `b` then changes no figure, and neither side is by its name the
+better one: which comes first is the toss of a hash.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from palate.records import Comparison, Vote, content_id
+
+__all__ = [
+    "Label",
+    "Preferred",
+    "a_is_one",
+    "are_identical",
+    "label_of",
+    "pool_votes",
+    "score_of_a",
+    "side_of",
+]
+
+Preferred = Literal["a", "b", "tie"]
+
+Label = Literal["one", "other", "tie"]
+"""A preference by content: `one` is the completion whose content hash comes first."""
+
+_SCORES: Mapping[Preferred, float] = {"a": 1.0, "tie": 0.5, "b": 0.0}
+
+
+def score_of_a(preferred: Preferred) -> float:
+    """1 where `a` is preferred, 0 where `b` is, 1/2 for a tie."""
+    return _SCORES[preferred]
+
+
+def are_identical(comparison: Comparison) -> bool:
+    """Whether the two sides hold the same: no preference between them means anything."""
+    return comparison.completion_a == comparison.completion_b
+
+
+def a_is_one(comparison: Comparison) -> bool:
+    """Whether this comparison's `a` is the completion that labels call `one`."""
+    return content_id(comparison.completion_a) <= content_id(comparison.completion_b)
+
+
+def label_of(comparison: Comparison, preferred: Preferred) -> Label:
+    """The preference by content."""
+    if preferred == "tie":
+        return "tie"
+    return "one" if (preferred == "a") == a_is_one(comparison) else "other"
+
+
+def side_of(comparison: Comparison, label: Label) -> Preferred:
+    """A preference by content as this comparison names its sides: `label_of` undone."""
+    if label == "tie":
+        return "tie"
+    return "a" if (label == "one") == a_is_one(comparison) else "b"
+
+
+def pool_votes(votes: Iterable[Vote]) -> dict[str, Label]:
+    """What people say of each comparison, by its id: the choice of most of them, a tie where they are level.
+
+    `both_bad` prefers neither and counts as a tie. Votes on two identical completions say nothing and are
+    left out.
+    """
+    counts: dict[str, Counter[Label]] = {}
+    for vote in votes:
+        if are_identical(vote.comparison):
+            continue
+        preferred: Preferred = "tie" if vote.preferred == "both_bad" else vote.preferred
+        counts.setdefault(vote.comparison.id, Counter())[label_of(vote.comparison, preferred)] += 1
+    return {comparison: _most(of_one) for comparison, of_one in counts.items()}
+
+
+def _most(counts: Counter[Label]) -> Label:
+    top = max(counts.values())
+    leaders = [label for label, count in counts.items() if count == top]
+    return leaders[0] if len(leaders) == 1 else "tie"
