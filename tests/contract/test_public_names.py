@@ -11,8 +11,8 @@ ROOMS = {
     "palate.annotate": ["Event", "Item"],
     "palate.asking": [
         "Account", "AskedForm", "Asker", "Attempt", "Budget", "Endpoint", "Limits", "ModelAccount", "Price",
-        "PriceList", "Reply", "Request", "ResponseStore", "Status", "Stored", "Usage", "ask_in_order",
-        "chat_completion", "default_store_path", "load_prices", "read_reply",
+        "PriceList", "Rehearsal", "Reply", "Request", "ResponseStore", "Status", "Stored", "Usage",
+        "ask_in_order", "chat_completion", "default_store_path", "load_prices", "read_reply",
     ],
     "palate.cli": ["main"],
     "palate.data": [

@@ -6,6 +6,7 @@ from palate.asking.endpoint import Endpoint
 from palate.asking.in_order import ask_in_order
 from palate.asking.limits import Limits
 from palate.asking.prices import Price, PriceList, load_prices
+from palate.asking.rehearsal import Rehearsal
 from palate.asking.replies import chat_completion, read_reply
 from palate.asking.requests import AskedForm, Asker, Reply, Request, Status, Usage
 from palate.asking.store import Attempt, ResponseStore, Stored, default_store_path
@@ -21,6 +22,7 @@ __all__ = [
     "ModelAccount",
     "Price",
     "PriceList",
+    "Rehearsal",
     "Reply",
     "Request",
     "ResponseStore",
