@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from palate import __version__
+from palate.cli.annotate import annotate_app
 from palate.cli.console import ConsoleWatcher, error_console, finish_output, output_console, print_json
 from palate.cli.data import data_app
 from palate.cli.generate import generate_app
@@ -31,6 +32,7 @@ app = cyclopts.App(
     error_formatter=lambda error: Text(str(error), style="red"),
     suppress_keyboard_interrupt=False,
 )
+app.command(annotate_app)
 app.command(data_app)
 app.command(generate_app)
 app.command(objectives)

@@ -1,0 +1,146 @@
+"""A store in use: what its annotators are shown, what they did, and how far each of them is."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Collection
+from typing import Any
+
+from palate.annotate.ballots import Ballots, Showing
+from palate.annotate.events import Choice, Event, Item, Side
+from palate.annotate.inputs import SentChoice, SentEvent
+from palate.annotate.queue import Queue, side_on_left
+from palate.annotate.settings import read_settings
+from palate.annotate.store import VoteStore
+from palate.records import Messages
+
+__all__ = ["Voting"]
+
+_IDENTITY = "identity"
+
+
+class Voting:
+    """One process's view of a store, for any number of threads.
+
+    Votes are folded in memory, and before each answer what the store has beyond them: with several servers on
+    one store, each knows what the others took in. An event is on the store's disk before anything is said.
+    """
+
+    def __init__(self, store: VoteStore) -> None:
+        """Read all that the store holds.
+
+        Raises:
+            StoreUnavailable: it cannot be read. CallError: its settings have no meaning.
+        """
+        self.store = store
+        self.settings = read_settings(store)
+        self._lock = threading.Lock()
+        self._ballots = Ballots()
+        self._items: list[Item] = []
+        self._queue = Queue((), self.settings)
+        with self._lock:
+            self._catch_up()
+
+    @property
+    def identity(self) -> str:
+        """Names the store without saying where it is; made up when it is first asked for.
+
+        Raises:
+            StoreUnavailable: the store cannot be read or written.
+        """
+        if self.store.setting(_IDENTITY) is None:
+            self.store.set_setting(_IDENTITY, secrets.token_hex(8))
+        return str(self.store.setting(_IDENTITY))
+
+    @property
+    def num_items(self) -> int:
+        """How many items there are to vote on."""
+        return len(self._items)
+
+    @property
+    def num_votes(self) -> int:
+        """How many votes count now."""
+        return len(self._ballots.votes())
+
+    def next(self, annotator: str, count: int, held: Collection[Showing]) -> dict[str, Any]:
+        """What to show an annotator next, beyond what the page holds; nothing in it says who wrote what.
+
+        Raises:
+            StoreUnavailable: the store cannot be read.
+        """
+        with self._lock:
+            self._catch_up()
+            shown = self._queue.next_items(self._ballots, annotator, count, held=held)
+            progress = self._queue.progress(self._ballots, annotator).as_dict()
+        return {
+            "items": [{**_sides(one.item, one.left), "repeat": one.repeat} for one in shown],
+            "progress": progress,
+            "question": self.settings.question,
+        }
+
+    def record(self, sent: SentEvent) -> dict[str, Any]:
+        """Store what an annotator did. What is returned is true only because it is on the disk already.
+
+        Raises:
+            EventRefused: the store does not take it, now or later. StoreUnavailable: it did not get there.
+        """
+        left = side_on_left(self.settings.seed, sent.annotator, sent.item, sent.repeat)
+        stored = self.store.append(
+            Event(
+                key=sent.key,
+                annotator=sent.annotator,
+                kind=sent.kind,
+                item=sent.item,
+                repeat=sent.repeat,
+                choice=_choice(sent.choice, left),
+                left=left,
+                note=sent.note,
+                seconds=sent.seconds,
+                undoes=sent.undoes,
+            )
+        )
+        with self._lock:
+            self._catch_up()
+            progress = self._queue.progress(self._ballots, sent.annotator).as_dict()
+        return {"stored": True, "number": stored.number, "progress": progress}
+
+    def _catch_up(self) -> None:
+        """Fold what the store has beyond what is known. Only under the lock."""
+        # Events first: an item that one of them is about is in the store before it.
+        events = self.store.events(after=self._ballots.last_number)
+        items = self.store.items(after=self._items[-1].number if self._items else 0)
+        for event in events:
+            self._ballots.apply(event)
+        if items:
+            self._items += items
+            self._queue.add(items)
+
+
+def _sides(item: Item, left: Side) -> dict[str, Any]:
+    """An item as it is shown: its completions by where they stand."""
+    comparison = item.comparison
+    sides = (comparison.completion_a, comparison.completion_b)
+    first, second = sides if left == "a" else sides[::-1]
+    return {
+        "item": item.id,
+        "task": item.task,
+        "prompt": _plain(comparison.prompt),
+        "left": _plain(first),
+        "right": _plain(second),
+    }
+
+
+def _plain(messages: Messages) -> list[dict[str, str]]:
+    return [message.as_dict() for message in messages]
+
+
+def _choice(sent: SentChoice | None, left: Side) -> Choice | None:
+    """As the comparison names its completions."""
+    match sent:
+        case "left":
+            return left
+        case "right":
+            return "b" if left == "a" else "a"
+        case _:
+            return sent
