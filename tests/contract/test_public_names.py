@@ -51,7 +51,8 @@ ROOMS = {
     ],
     "palate.home": ["palate_home"],
     "palate.judge": [
-        "BUILT_IN_SCORERS", "JudgedPairs", "PairCounts", "Score", "Scorer", "judge_by_score", "load_scorer",
+        "BUILT_IN_RUBRICS", "BUILT_IN_SCORERS", "Judge", "JudgedPairs", "LLMJudge", "PairCounts", "Rubric",
+        "Score", "Scorer", "choose_examples", "judge_by_score", "load_rubric", "load_scorer",
         "pairs_from_scores", "preferred_of", "score_answer",
     ],
     "palate.objectives": [

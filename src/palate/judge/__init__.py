@@ -1,16 +1,26 @@
 """Judges: which of two answers is preferred, and the pairs that follow from it."""
 
 from palate.judge.builtin import BUILT_IN_SCORERS
+from palate.judge.examples import choose_examples
+from palate.judge.judging import Judge
+from palate.judge.llm import LLMJudge
 from palate.judge.pairing import JudgedPairs, PairCounts, pairs_from_scores
+from palate.judge.rubric import BUILT_IN_RUBRICS, Rubric, load_rubric
 from palate.judge.scoring import Score, Scorer, judge_by_score, load_scorer, preferred_of, score_answer
 
 __all__ = [
+    "BUILT_IN_RUBRICS",
     "BUILT_IN_SCORERS",
+    "Judge",
     "JudgedPairs",
+    "LLMJudge",
     "PairCounts",
+    "Rubric",
     "Score",
     "Scorer",
+    "choose_examples",
     "judge_by_score",
+    "load_rubric",
     "load_scorer",
     "pairs_from_scores",
     "preferred_of",

@@ -75,11 +75,11 @@ class Rubric(Section):
     instruction: _Text
     """What is judged, and from whose point of view. Said before what is judged, and again after it."""
     criteria: tuple[Criterion, ...] = ()
-    """Each gets a verdict or a score of its own before the whole does."""
+    """In comparisons each gets a verdict of its own before the whole does; scores are given by criterion."""
     scale: Scale = Scale()
     """Of pointwise scores; comparisons and rankings do not use it."""
     allow_ties: bool = True
-    """Whether a judge that compares or ranks may call two answers equally good."""
+    """Whether a judge that compares or ranks may call two answers equally good. Equal scores always tie."""
     needs_reference: bool = False
     """Whether it can be used only with a reference answer, or notes for grading, for every prompt."""
 
