@@ -23,6 +23,7 @@ export class Outbox {
   #asidePrefix;
   #onStored;
   #onChange;
+  #maySend;
   #sending = false;
   #failures = 0;
   #timer = 0;

@@ -5,6 +5,7 @@ import { Later, Locked, Refused, read } from "./server.js";
 const AHEAD = 12;
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 20000;
+const MOST_NAMED = 120;
 
 const nameOf = (item) => `${item.item}:${item.repeat ?? 0}`;
 
@@ -95,7 +96,8 @@ export class Queue {
   #ask() {
     const annotator = this.annotator;
     if (this.#settling) return read("/api/disagreements", { annotator });
-    const skip = [...new Set([...this.#held.map(nameOf), ...this.#unsent()])].join(",");
+    // An address has its limits. Those left out may come again, and are known here.
+    const skip = [...new Set([...this.#held.map(nameOf), ...this.#unsent()])].slice(0, MOST_NAMED).join(",");
     return read("/api/next", { annotator, count: AHEAD - this.#held.length, ...(skip && { skip }) });
   }
 

@@ -113,8 +113,11 @@ function takeNote() {
   const typed = at("note-form").hidden ? note : at("note").value;
   closeNote();
   note = "";
-  return typed.trim();
+  return wellFormed(typed);
 }
+
+// Half a character, as a broken paste leaves it, cannot be stored.
+const wellFormed = (text) => text.trim().replace(/\p{Surrogate}/gu, "\ufffd");
 
 function openNote() {
   if (shown === null) return;
@@ -132,7 +135,7 @@ function closeNote() {
 }
 
 function keepNote() {
-  note = at("note").value.trim();
+  note = wellFormed(at("note").value);
   closeNote();
   if (note !== "") sayLast("note_kept");
 }
@@ -333,7 +336,7 @@ function listen() {
   at("entry-form").addEventListener("submit", (event) => {
     event.preventDefault();
     at("entry-problem").hidden = true;
-    const name = at("name").value.trim().normalize("NFC");
+    const name = at("name").value.trim().replace(/\s+/g, " ").normalize("NFC");
     if (name !== "") enter(name);
   });
   at("note-form").addEventListener("submit", (event) => {
