@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -16,6 +17,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import pytest
 
 from palate.home import palate_home
+
+if TYPE_CHECKING:
+    from running_postgres import RunningPostgres
 
 _MACHINES_PLAYGROUND = palate_home() / "playground"
 
@@ -49,3 +53,15 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tiny_run import write_base
 
     return write_base(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[RunningPostgres]:
+    """A PostgreSQL server of the tests' own."""
+    from running_postgres import postgres_programs, running_postgres
+
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL server is installed: votes are kept in one as well")
+    with running_postgres(programs) as server:
+        yield server

@@ -56,7 +56,7 @@ class RunningPostgres:
             return cursor.fetchall() if cursor.description else []
 
     def start(self) -> None:
-        """Returns when it takes connections."""
+        """Returns when it takes connections. In the main thread: it dies with the thread that started it."""
         options = ["-D", str(self.folder / "data"), "-k", str(self.folder), "-c", "listen_addresses="]
         self.process = subprocess.Popen(
             [*_as_user(dies_with_us=True), str(self.programs / "postgres"), *options],

@@ -18,8 +18,9 @@ from palate.errors import PalateError
 __all__ = ["Database"]
 
 _SECONDS_TO_WAIT_FOR_OTHERS = 30
-_SECONDS_BETWEEN_TRIES = (0.0, 0.05, 0.2, 0.5, 1.0, 2.0, 4.0)
-"""After the server of a store that was open hangs up; restarting one takes a few seconds."""
+_SECONDS_TO_WAIT_FOR_THE_SERVER = 8.0
+"""After it hung up on a store that was open: restarting one takes a few seconds."""
+_SECONDS_BETWEEN_TRIES = 0.1
 _LOCK = 0x50414C41
 """Names the advisory lock of whoever writes. Other stores in the same database only wait a little longer."""
 
@@ -76,12 +77,14 @@ class Database:
         Raises:
             ConnectionLost: the server stayed away. PalateError: what the work raises.
         """
-        for seconds in _SECONDS_BETWEEN_TRIES:
+        until = time.monotonic() + _SECONDS_TO_WAIT_FOR_THE_SERVER
+        while True:
             try:
                 return work()
             except ConnectionLost:
-                time.sleep(seconds)
-        return work()
+                if time.monotonic() > until:
+                    raise
+            time.sleep(_SECONDS_BETWEEN_TRIES)
 
     def use_write_ahead_log(self) -> None:
         """SQLite's, by which those who read and the one who writes do not wait for each other.

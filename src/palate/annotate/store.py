@@ -105,16 +105,16 @@ class VoteStore:
         Raises:
             TypeError: a provenance holds what JSON cannot. StoreUnavailable: none is stored.
         """
-        rows = {
-            comparison.id: {"id": comparison.id, "task": task, "comparison": comparison_text(comparison)}
-            for comparison, task in reversed(list(items))
-        }
+        rows: dict[str, dict[str, Any]] = {}
+        for comparison, task in items:
+            row = {"id": comparison.id, "task": task, "comparison": comparison_text(comparison)}
+            rows.setdefault(comparison.id, row)
 
         def store() -> int:
             with self._database.writing() as connection:
                 there = set(connection.scalars(select(ITEMS.c.id)))
                 number = connection.scalar(select(func.coalesce(func.max(ITEMS.c.number), 0))) or 0
-                new = [row for item, row in reversed(rows.items()) if item not in there]
+                new = [row for item, row in rows.items() if item not in there]
                 if new:
                     numbered = [{"number": number + place, **row} for place, row in enumerate(new, start=1)]
                     connection.execute(insert(ITEMS), numbered)
