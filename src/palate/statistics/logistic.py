@@ -66,6 +66,7 @@ def fit(
     *,
     clusters: Sequence[Hashable] | None = None,
     offset: NDArray[np.float64] | None = None,
+    ridge: NDArray[np.float64] | None = None,
 ) -> Fit:
     """Maximum likelihood for any design; nothing is standardised and no intercept is added.
 
@@ -74,13 +75,15 @@ def fit(
         y: [rows], 0 to 1: a share counts as that much of a success.
         clusters: which rows hang together; none where absent.
         offset: [rows], log-odds that are known and not estimated.
+        ridge: [columns], 1 / variance of a normal prior around 0 for each coefficient; 0 for none. The fit is
+            then the posterior's mode.
 
     The covariance is the sandwich, times G / (G - 1) * (N - 1) / (N - K) for G clusters, N rows, K columns.
     """
     num_rows, num_columns = design.shape
     own = range(num_rows) if clusters is None else clusters
     place = places(own)
-    found = _newton(design, y, np.zeros(num_rows) if offset is None else offset)
+    found = _newton(design, y, np.zeros(num_rows) if offset is None else offset, ridge)
     if found is None:
         unknown = np.full((num_columns, num_columns), np.nan)
         return Fit(np.full(num_columns, np.nan), unknown, len(place), False)
