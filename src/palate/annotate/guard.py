@@ -14,7 +14,7 @@ from palate.annotate.security import Access, Purpose
 
 __all__ = ["HEADERS", "Guard", "Refused", "cookie_of", "error_content"]
 
-_MAX_TARGET_BYTES = 4 * 1024
+_MAX_TARGET_BYTES = 8 * 1024
 
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,

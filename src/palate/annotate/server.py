@@ -148,6 +148,15 @@ def _add_api(app: FastAPI, voting: Voting) -> None:
         count = whole_number("count", query.get("count", "12"), 1, MAX_ITEMS_AT_ONCE)
         return _answer(voting.next(_annotator(query), count, showings(query.get("skip", ""))))
 
+    @app.get("/api/disagreements")
+    def disagreements(request: Request) -> Response:
+        return _answer(voting.disagreements(_annotator(_query(request, "annotator"))))
+
+    @app.get("/api/standing")
+    def standing(request: Request) -> Response:
+        reveal = _query(request, "reveal").get("reveal", "0")
+        return _answer(voting.standing(reveal=whole_number("reveal", reveal, 0, 1) == 1))
+
     @app.post("/api/events")
     def record(body: Annotated[bytes, Depends(read_body)]) -> Response:
         return _answer(voting.record(SentEvent.parse(body)))
@@ -155,7 +164,7 @@ def _add_api(app: FastAPI, voting: Voting) -> None:
 
 def _answer(content: dict[str, Any]) -> Response:
     # All but ASCII escaped: half a character in somebody's data is no reason to fail.
-    return Response(json.dumps(content), media_type="application/json")
+    return Response(json.dumps(content, allow_nan=False), media_type="application/json")
 
 
 def _query(request: Request, *known: str) -> dict[str, str]:

@@ -10,14 +10,38 @@ from typing import Any
 from palate.annotate.ballots import Ballots, Showing
 from palate.annotate.events import Choice, Event, Item, Side
 from palate.annotate.inputs import SentChoice, SentEvent
-from palate.annotate.queue import Queue, side_on_left
+from palate.annotate.pooling import disagreements, pool_votes
+from palate.annotate.queue import Progress, Queue, side_on_left
 from palate.annotate.settings import read_settings
+from palate.annotate.standing import standing
 from palate.annotate.store import VoteStore
 from palate.records import Messages
 
 __all__ = ["Voting"]
 
+MAX_DISAGREEMENTS = 50
+"""The most items to adjudicate that are given out at once."""
+
 _IDENTITY = "identity"
+
+
+class _Known:
+    """What is in memory of a store. It is not locked."""
+
+    def __init__(self, store: VoteStore) -> None:
+        self._store = store
+        self.ballots = Ballots()
+        self.items: list[Item] = []
+
+    def catch_up(self) -> list[Item]:
+        """Fold what the store has beyond what is known; returns the items that are new."""
+        # Events first: an item that one of them is about is in the store before it.
+        events = self._store.events(after=self.ballots.last_number)
+        items = self._store.items(after=self.items[-1].number if self.items else 0)
+        for event in events:
+            self.ballots.apply(event)
+        self.items += items
+        return items
 
 
 class Voting:
@@ -36,11 +60,12 @@ class Voting:
         self.store = store
         self.settings = read_settings(store)
         self._lock = threading.Lock()
-        self._ballots = Ballots()
-        self._items: list[Item] = []
-        self._queue = Queue((), self.settings)
-        with self._lock:
-            self._catch_up()
+        self._known = _Known(store)
+        self._queue = Queue(self._known.catch_up(), self.settings)
+        # The dashboard's figures take a while, and nobody's vote waits for them: they have their own.
+        self._overview_lock = threading.Lock()
+        self._overview = _Known(store)
+        self._standings: dict[bool, tuple[tuple[int, int], dict[str, Any]]] = {}
 
     @property
     def identity(self) -> str:
@@ -56,12 +81,13 @@ class Voting:
     @property
     def num_items(self) -> int:
         """How many items there are to vote on."""
-        return len(self._items)
+        return len(self._known.items)
 
     @property
     def num_votes(self) -> int:
         """How many votes count now."""
-        return len(self._ballots.votes())
+        with self._lock:
+            return len(self._known.ballots.votes())
 
     def next(self, annotator: str, count: int, held: Collection[Showing]) -> dict[str, Any]:
         """What to show an annotator next, beyond what the page holds; nothing in it says who wrote what.
@@ -71,8 +97,8 @@ class Voting:
         """
         with self._lock:
             self._catch_up()
-            shown = self._queue.next_items(self._ballots, annotator, count, held=held)
-            progress = self._queue.progress(self._ballots, annotator).as_dict()
+            shown = self._queue.next_items(self._known.ballots, annotator, count, held=held)
+            progress = self._queue.progress(self._known.ballots, annotator).as_dict()
         return {
             "items": [{**_sides(one.item, one.left), "repeat": one.repeat} for one in shown],
             "progress": progress,
@@ -102,18 +128,50 @@ class Voting:
         )
         with self._lock:
             self._catch_up()
-            progress = self._queue.progress(self._ballots, sent.annotator).as_dict()
+            progress = self._queue.progress(self._known.ballots, sent.annotator).as_dict()
         return {"stored": True, "number": stored.number, "progress": progress}
 
+    def standing(self, *, reveal: bool) -> dict[str, Any]:
+        """Where the voting stands; worked out anew only when there is something new.
+
+        Args:
+            reveal: whether models are called by their names.
+
+        Raises:
+            StoreUnavailable: the store cannot be read.
+        """
+        with self._overview_lock:
+            self._overview.catch_up()
+            ballots, items = self._overview.ballots, self._overview.items
+            of = (ballots.last_number, len(items))
+            known = self._standings.get(reveal)
+            if known is None or known[0] != of:
+                found = standing(ballots, items, self.settings, reveal=reveal).as_dict()
+                known = self._standings[reveal] = (of, found)
+            return known[1]
+
+    def disagreements(self, annotator: str) -> dict[str, Any]:
+        """What people disagree on, to be adjudicated by an annotator: blind, as it was when they voted.
+
+        Raises:
+            StoreUnavailable: the store cannot be read.
+        """
+        with self._overview_lock:
+            self._overview.catch_up()
+            pooled = pool_votes(self._overview.ballots, self._overview.items)
+        found = disagreements(pooled)
+        done = sum(vote.adjudicated_by is not None for vote in pooled)
+        shown = [
+            {**_sides(vote.item, side_on_left(self.settings.seed, annotator, vote.id, 0)), "repeat": 0}
+            for vote in found[:MAX_DISAGREEMENTS]
+        ]
+        progress = Progress(done, len(found), done + len(found), None, not found)
+        return {"items": shown, "progress": progress.as_dict(), "question": self.settings.question}
+
     def _catch_up(self) -> None:
-        """Fold what the store has beyond what is known. Only under the lock."""
-        # Events first: an item that one of them is about is in the store before it.
-        events = self.store.events(after=self._ballots.last_number)
-        items = self.store.items(after=self._items[-1].number if self._items else 0)
-        for event in events:
-            self._ballots.apply(event)
+        """Only under the lock."""
+        items = self._known.catch_up()
         if items:
-            self._items += items
             self._queue.add(items)
 
 
