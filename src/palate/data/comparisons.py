@@ -59,7 +59,8 @@ def write_comparisons(comparisons: Iterable[Comparison], path: str | Path) -> No
 
 
 def write_message_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], path: str | Path) -> None:
-    """Rows of these columns: a comparison's three are lists of messages, `flipped` a truth, all others text.
+    """Rows of these columns: a comparison's three are lists of messages, `flipped` a truth, a vote's
+    `repeat` and `seconds` numbers, all others text.
 
     Raises:
         DataError: the name says no such format. ArtifactError: it cannot be written.
@@ -95,6 +96,7 @@ def _parquet(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> bytes
 
     turns = pyarrow.list_(pyarrow.struct([("role", pyarrow.string()), ("content", pyarrow.string())]))
     types = dict.fromkeys(COMPARISON_COLUMNS, turns) | {"flipped": pyarrow.bool_()}
+    types |= {"repeat": pyarrow.int64(), "seconds": pyarrow.float64()}
     schema = pyarrow.schema([(name, types.get(name, pyarrow.string())) for name in columns])
     content = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows), schema), content)
