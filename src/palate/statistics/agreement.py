@@ -14,12 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.statistics.resampling import NUM_RESAMPLES, percentile_interval, places, resampled_sums
+from palate.statistics.resampling import NUM_RESAMPLES, interval_around, places, resampled_sums
 
 __all__ = ["Agreement", "cohens_kappa", "fleiss_kappa", "krippendorff_alpha"]
-
-_Z_95 = 1.959963984540054
-"""The 97.5% quantile of the normal distribution: two-sided 95%."""
 
 _ONE_LABEL = "one label only was given: agreement by chance is certain, and nothing lies beyond it"
 
@@ -56,10 +53,13 @@ def cohens_kappa(
     Args:
         first: a label for each item; None where there is none, and then the item is left out.
         second: the other rater's.
-        clusters: the prompt of each item. With them the interval is a bootstrap over prompts; without, it is
-            the large-sample one of Fleiss, Cohen and Everitt (Psychological Bulletin 72, 1969).
-        seed: of the bootstrap.
+        clusters: the prompt of each item; each item its own where absent.
+        seed: of the bootstrap over prompts.
         num_resamples: of the bootstrap.
+
+    The usual interval, from the large-sample variance (Fleiss, Cohen and Everitt, Psychological Bulletin 72,
+    1969), has no width where two raters agree in all items, and in simulation it covered 35% to 96% for 10 to
+    200 items; the plain bootstrap does no better.
     """
     if len(first) != len(second) or (clusters is not None and len(clusters) != len(first)):
         raise ValueError("a label of each rater, and a cluster if any, for every item")
@@ -74,12 +74,12 @@ def cohens_kappa(
     value = float(_kappa(table[None])[0])
     if math.isnan(value):
         return _nothing(len(both), observed, _ONE_LABEL)
-    if clusters is None:
-        return Agreement(value, _large_sample(table.reshape(num_labels, -1)), len(both), observed)
-    cluster = places(clusters[place] for place in both)
+    own = both if clusters is None else [clusters[place] for place in both]
+    cluster = places(own)
     tables = np.zeros((len(cluster), num_labels**2))
-    np.add.at(tables, ([cluster[clusters[place]] for place in both], cells), 1)
-    interval, reason = _bootstrap(tables, _kappa, seed, num_resamples)
+    np.add.at(tables, ([cluster[name] for name in own], cells), 1)
+    possible = np.eye(num_labels**2) * (len(both) / len(cluster))
+    interval, reason = _interval(value, tables, possible, _kappa, seed, num_resamples)
     return Agreement(value, interval, len(both), observed, reason)
 
 
@@ -98,7 +98,7 @@ def fleiss_kappa(
     Args:
         ratings: for each item, how many raters gave each label.
         clusters: the prompt of each item; each item its own where absent.
-        seed: of the bootstrap over clusters.
+        seed: of the bootstrap over prompts.
         num_resamples: of the bootstrap.
     """
     if clusters is not None and len(clusters) != len(ratings):
@@ -131,7 +131,7 @@ def krippendorff_alpha(
     Args:
         ratings: each rater's label of each item; an item that is missing, or None, was not rated.
         clusters: the prompt of each item; each item its own where absent.
-        seed: of the bootstrap over clusters.
+        seed: of the bootstrap over prompts.
         num_resamples: of the bootstrap.
     """
     by_item: dict[Hashable, dict[Hashable, int]] = {}
@@ -173,7 +173,11 @@ def _of_items(
     place = places(clusters)
     sums = np.zeros((len(place), figures.shape[1]))
     np.add.at(sums, [place[cluster] for cluster in clusters], figures)
-    interval, reason = _bootstrap(sums, coefficient, seed, num_resamples)
+    # Beside them a prompt as large as theirs, whose items got every two labels equally often.
+    labels = np.eye(counts.shape[1])
+    pairs = (labels[:, None] + labels).reshape(-1, counts.shape[1]) / 2
+    possible = np.column_stack([(pairs == 1).any(axis=1), pairs]) * (sizes.sum() / len(place))
+    interval, reason = _interval(value, sums, possible, coefficient, seed, num_resamples)
     return Agreement(value, interval, len(counts), observed, reason)
 
 
@@ -187,19 +191,18 @@ def _counts(ratings: Sequence[Mapping[Hashable, int]]) -> NDArray[np.float64]:
     return counts
 
 
-def _bootstrap(
+def _interval(
+    value: float,
     sums: NDArray[np.float64],
+    possible: NDArray[np.float64],
     coefficient: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     seed: int,
     num_resamples: int,
 ) -> tuple[tuple[float, float] | None, str]:
     if len(sums) < 2:
-        return None, "one prompt says nothing of another: it takes two or more for an interval"
-    parts = resampled_sums(sums, seed=seed, num_resamples=num_resamples)
-    interval = percentile_interval(np.concatenate([coefficient(part) for part in parts]))
-    if interval is None:
-        return None, "most resamples hold one label only: too little was labelled otherwise for an interval"
-    return interval, ""
+        return None, "one prompt says nothing of another: it takes two for an interval"
+    parts = resampled_sums(sums, possible, seed=seed, num_resamples=num_resamples)
+    return interval_around(value, np.concatenate([coefficient(part) for part in parts]), len(sums)), ""
 
 
 def _kappa(tables: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -229,21 +232,6 @@ def _beyond(observed: NDArray[np.float64], expected: NDArray[np.float64]) -> NDA
     room = 1 - expected
     some = room > 1e-12
     return np.where(some, (observed - expected) / np.where(some, room, 1.0), np.nan)
-
-
-def _large_sample(table: NDArray[np.float64]) -> tuple[float, float]:
-    """Kappa and 1.96 standard errors to both sides, cut off at -1 and 1."""
-    n = table.sum()
-    shares = table / n
-    rows, columns = shares.sum(axis=1), shares.sum(axis=0)
-    expected = rows @ columns
-    kappa = (shares.trace() - expected) / (1 - expected)
-    on = (shares.diagonal() * (1 - (rows + columns) * (1 - kappa)) ** 2).sum()
-    both = shares * (columns[:, None] + rows) ** 2
-    off = (1 - kappa) ** 2 * (both.sum() - both.trace())
-    variance = (on + off - (kappa - expected * (1 - kappa)) ** 2) / (1 - expected) ** 2 / n
-    half = _Z_95 * math.sqrt(max(float(variance), 0.0))
-    return max(float(kappa) - half, -1.0), min(float(kappa) + half, 1.0)
 
 
 def _nothing(num_items: int, observed: float | None, reason: str) -> Agreement:

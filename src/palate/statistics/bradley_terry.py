@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.statistics.resampling import NUM_RESAMPLES, percentile_interval, resampled_sums
+from palate.statistics.resampling import NUM_RESAMPLES, interval_around, resampled_sums
 
 __all__ = ["Fit", "Lead", "Outcome", "Ranking", "fit", "rank", "wins_of"]
 
@@ -119,14 +119,17 @@ class Ranking:
     standard_errors: tuple[float, ...]
     """Of the strengths, from the model, which takes outcomes for independent: the intervals do not."""
     resamples: NDArray[np.float64] = field(repr=False, compare=False)
-    """[resamples, names], strengths; not a number where a player is in no drawn prompt."""
+    """[resamples, names], strengths."""
+    num_prompts: tuple[int, ...]
+    """Of each player: how many prompts know it."""
 
     def lead(self, a: str, b: str) -> Lead:
         """How `a` stands to `b`, with an interval of the difference itself."""
         i, j = self.names.index(a), self.names.index(b)
         value = self.strengths[i] - self.strengths[j]
-        known = self.intervals_95[i] is not None and self.intervals_95[j] is not None
-        interval = percentile_interval(self.resamples[:, i] - self.resamples[:, j]) if known else None
+        num_prompts = min(self.num_prompts[i], self.num_prompts[j])
+        resampled = self.resamples[:, i] - self.resamples[:, j]
+        interval = interval_around(value, resampled, num_prompts) if num_prompts > 1 else None
         return Lead(value, interval, float(_logistic(np.float64(value))))
 
     def as_dict(self) -> dict[str, Any]:
@@ -203,14 +206,10 @@ def rank(
     """
     names, wins = wins_of(outcomes)
     if not names:
-        return Ranking((), (), (), (), 0, ("nothing was compared",), (), np.empty((0, 0)))
+        return Ranking((), (), (), (), 0, ("nothing was compared",), (), np.empty((0, 0)), ())
     best = fit(wins, regularisation=regularisation)
     sums, num_prompts = _by_prompt(outcomes, names)
-    parts = [
-        _resampled(part.reshape(-1, *wins.shape), best)
-        for part in resampled_sums(sums, seed=seed, num_resamples=num_resamples)
-    ]
-    resamples = np.concatenate(parts) if parts else np.empty((0, len(names)))
+    resamples = _resampled(sums, best, seed, num_resamples)
     order = sorted(range(len(names)), key=lambda place: (-best.strengths[place], names[place]))
     strengths = [float(best.strengths[place]) for place in order]
     return Ranking(
@@ -218,12 +217,16 @@ def rank(
         strengths=tuple(strengths),
         elo=tuple(_ELO_MEAN + _ELO_PER_LOG_ODD * strength for strength in strengths),
         intervals_95=tuple(
-            percentile_interval(resamples[:, place]) if num_prompts[place] > 1 else None for place in order
+            interval_around(float(best.strengths[place]), resamples[:, place], int(num_prompts[place]))
+            if num_prompts[place] > 1
+            else None
+            for place in order
         ),
         num_contests=len(outcomes),
         notes=tuple(_notes(names, wins, best, num_prompts)),
         standard_errors=tuple(_standard_errors(best)[order].tolist()),
         resamples=resamples[:, order],
+        num_prompts=tuple(num_prompts[order].tolist()),
     )
 
 
@@ -237,12 +240,12 @@ def _standard_errors(best: Fit) -> NDArray[np.float64]:
 
 def _by_prompt(outcomes: Sequence[Outcome], names: Sequence[str]) -> tuple[Any, NDArray[np.int64]]:
     """[prompts, n * n], sparse: each prompt's wins; and [n], the number of prompts that know a player."""
-    from scipy.sparse import csr_array  # scipy's sparse half is slow to import, and most callers only fit
+    from scipy.sparse import csr_array  # slow to import, and most callers only fit
 
     number, n = {name: place for place, name in enumerate(names)}, len(names)
     row_of: dict[object, int] = {}
     rows, columns, values = [], [], []
-    # Sorted, so that the draws meet the same prompts whatever the order in which outcomes came.
+    # Sorted, so that the weights meet the same prompts whatever the order in which outcomes came.
     for outcome in sorted(outcomes, key=lambda one: (repr(one.prompt), one.a, one.b, one.score_of_a)):
         own = object() if outcome.prompt is None else ("prompt", outcome.prompt)
         row = row_of.setdefault(own, len(row_of))
@@ -255,13 +258,25 @@ def _by_prompt(outcomes: Sequence[Outcome], names: Sequence[str]) -> tuple[Any, 
     return sums, np.bincount([player for _, player in known], minlength=n)
 
 
-def _resampled(wins_RNN: NDArray[np.float64], best: Fit) -> NDArray[np.float64]:
-    """[R, n]: the strengths of each resample; not a number for a player that is in none of its prompts."""
-    # A resample may lack what joins two players, or a defeat of the one who had a single one.
-    ridge = best.regularisation or REGULARISATION
-    strengths = _newton(wins_RNN, best.components, ridge, best.strengths)
-    absent = (wins_RNN + wins_RNN.transpose(0, 2, 1)).sum(axis=2) == 0
-    return np.where(absent, np.nan, strengths)
+def _resampled(sums: Any, best: Fit, seed: int, num_resamples: int) -> NDArray[np.float64]:
+    """[resamples, n] strengths."""
+    from scipy.sparse import csr_array
+
+    n = len(best.strengths)
+    wins = np.asarray(sums.sum(axis=0)).reshape(n, n)
+    cells = np.flatnonzero(wins + wins.T)
+    # Beside the prompts one as large as they are, in which both of each two that met won equally often.
+    size = wins.sum() / sums.shape[0]
+    possible = csr_array(
+        (np.full(len(cells), size), (np.arange(len(cells)), cells)), shape=(len(cells), n * n)
+    )
+    parts = resampled_sums(sums, possible, seed=seed, num_resamples=num_resamples)
+    return np.concatenate(
+        [
+            _newton(part.reshape(-1, n, n), best.components, best.regularisation, best.strengths)
+            for part in parts
+        ]
+    )
 
 
 def _newton(

@@ -47,9 +47,9 @@ def length_controlled_win_rate(
 
     AlpacaEval 2's model (Dubois et al. 2024, "Length-Controlled AlpacaEval", section 3): the log-odds of a
     win are theta + phi * tanh(d / sd(d)) + psi * difficulty, fitted to soft labels, and the figure is the
-    mean prediction at d = 0. Where it departs: phi has a normal prior (`RIDGE`), because a judged model that is
-    nearly always shorter leaves phi and theta apart by almost nothing; and the difficulty of each prompt,
-    which the paper takes from a fit over a hundred models, is left out unless it is given.
+    mean prediction at d = 0. It departs in two things: phi has a normal prior (`RIDGE`), because a judged
+    model that is nearly always shorter leaves phi and theta apart by almost nothing; and the difficulty of
+    each prompt, which the paper takes from a fit over a hundred models, is left out unless it is given.
 
     Args:
         scores: [rows], how far the judged side won: 0 to 1, a tie is 0.5.

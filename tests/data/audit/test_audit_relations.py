@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-
 import pytest
 from auditing_rows import finding_of, lines_of, make_clean_rows, pair
-from hypothesis import given
-from hypothesis import strategies as st
-
-from palate.data.audit.preferences import count_triads
 
 
 def test_a_pair_and_its_reverse_contradict(audit_rows, clean_rows):
@@ -70,50 +64,6 @@ def test_the_majority_decides_and_a_draw_decides_nothing(audit_rows, clean_rows)
     back = {**against, "chosen": against["rejected"], "rejected": against["chosen"]}
     assert "circular_triad" in checks(other_way)
     assert "circular_triad" not in checks([*other_way, back])
-
-
-def _triads_one_by_one(edges: list[tuple[int, int]]) -> tuple[int, int]:
-    """Circular and transitive triads by looking at every triple."""
-    beats, circular, transitive = set(edges), 0, 0
-    for triple in combinations(sorted({end for edge in edges for end in edge}), 3):
-        wins = [sum((one, other) in beats for other in triple) for one in triple]
-        if sum(wins) == 3:  # all three compared
-            circular += wins == [1, 1, 1]
-            transitive += wins != [1, 1, 1]
-    return circular, transitive
-
-
-@given(st.integers(3, 9), st.randoms(use_true_random=False), st.floats(0, 1))
-def test_triads_are_those_found_one_by_one(num, rng, density):
-    edges = [
-        (a, b) if rng.random() < 0.5 else (b, a)
-        for a, b in combinations(range(num), 2)
-        if rng.random() <= density
-    ]
-    found = count_triads(edges)
-    assert (found.num_circular, found.num_transitive) == _triads_one_by_one(edges)
-    if found.num_circular:
-        assert found.example is not None
-        (a, b), (c, d), (e, f) = (edges[place] for place in found.example)
-        assert (b, d, f) == (c, e, a)
-
-
-def test_consistency_is_none_of_the_most_that_can_go_round():
-    """Five completions, each beating the next two: C(5,3) - 5 * C(2,2) = 5 triads go round: the most."""
-    found = count_triads([(a, (a + step) % 5) for a in range(5) for step in (1, 2)])
-    assert (found.num_circular, found.num_transitive, found.consistency) == (5, 5, 0)
-    # Of four completions at most two can: 24 * 2 / (64 - 16) = 1.
-    assert count_triads([(0, 1), (1, 2), (2, 3), (3, 0), (0, 2), (1, 3)]).consistency == 0
-
-
-def test_a_thousand_completions_of_one_prompt():
-    """Each beats those up to 500 further on, round a circle of 1,001: C(n,3) - n * C(500,2) go round."""
-    num, reach = 1001, 500
-    found = count_triads([(a, (a + step) % num) for a in range(num) for step in range(1, reach + 1)])
-    all_triples = num * (num - 1) * (num - 2) // 6
-    assert found.num_transitive == num * reach * (reach - 1) // 2
-    assert found.num_circular == all_triples - found.num_transitive
-    assert found.consistency == 0
 
 
 def test_repeated_rows(audit_rows, clean_rows):

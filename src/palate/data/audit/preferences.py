@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,8 +11,9 @@ from palate.data.audit.finding import MAX_EXAMPLES
 from palate.data.audit.grouping import grouped
 from palate.data.audit.index import RowIndex, mixed
 from palate.data.audit.set_aside import rows as counted
+from palate.statistics.triads import Triads, count_triads
 
-__all__ = ["Triads", "circular_triads", "contradictory_pairs", "count_triads"]
+__all__ = ["circular_triads", "contradictory_pairs"]
 
 _JUDGE_AGAIN = (
     "Judge these again, or let the rows decide: palate data curate FILE -o OUT drops both sides of each, "
@@ -68,53 +68,6 @@ def contradictory_pairs(index: RowIndex) -> Iterator[Draft]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Triads:
-    """How many triples of completions, all three compared with each other, go round, and how many do not."""
-
-    num_circular: int
-    num_transitive: int
-    num_completions: int
-    example: tuple[int, int, int] | None
-    """Places of three edges that go round."""
-
-    @property
-    def consistency(self) -> float:
-        """Kendall's coefficient: 1 where nothing goes round, 0 where as much does as can.
-
-        Kendall and Babington Smith, "On the method of paired comparisons", Biometrika 31 (1940). For
-        completions that were all compared with each other.
-        """
-        n = self.num_completions
-        return 1 - 24 * self.num_circular / (n**3 - (n if n % 2 else 4 * n))
-
-
-def count_triads(edges: list[tuple[int, int]]) -> Triads:
-    """Count triads exactly; each edge is (better, worse), and no two compare the same completions.
-
-    A completion's victories and defeats are bits of one integer each: an edge's triads are what two of them
-    share. That is the number of edges times the number of completions over 64 in machine words.
-    """
-    number = {name: place for place, name in enumerate(dict.fromkeys(end for edge in edges for end in edge))}
-    beats, beaten_by = [0] * len(number), [0] * len(number)
-    places: dict[tuple[int, int], int] = {}
-    for place, (better, worse) in enumerate(edges):
-        up, down = number[better], number[worse]
-        beats[up] |= 1 << down
-        beaten_by[down] |= 1 << up
-        places[up, down] = place
-    thrice_circular = num_transitive = 0
-    example = None
-    for (up, down), place in places.items():
-        round_about = beats[down] & beaten_by[up]
-        thrice_circular += round_about.bit_count()
-        num_transitive += (beaten_by[up] & beaten_by[down]).bit_count()
-        if round_about and example is None:
-            third = round_about.bit_length() - 1
-            example = (place, places[down, third], places[third, up])
-    return Triads(thrice_circular // 3, num_transitive, len(number), example)
-
-
 def circular_triads(index: RowIndex) -> Iterator[Draft]:
     """Triples of completions of one prompt whose preferences go round.
 
@@ -141,19 +94,15 @@ def circular_triads(index: RowIndex) -> Iterator[Draft]:
         found.append(triads)
         if triads.example is not None:
             examples.append(tuple(int(edges.row[first[members[place]]]) for place in triads.example))
-    yield from _drafted(found, sorted(examples), [int(n) for n in prompts.sizes[prompts.sizes >= 3]])
+    yield from _drafted(found, sorted(examples))
 
 
-def _drafted(found: list[Triads], examples: list[tuple[int, ...]], num_edges: list[int]) -> Iterator[Draft]:
+def _drafted(found: list[Triads], examples: list[tuple[int, ...]]) -> Iterator[Draft]:
     num_circular = sum(triads.num_circular for triads in found)
     if not num_circular:
         return
-    num_triads = num_circular + sum(triads.num_transitive for triads in found)
-    complete = [
-        triads.consistency
-        for triads, num in zip(found, num_edges, strict=True)
-        if num == triads.num_completions * (triads.num_completions - 1) // 2
-    ]
+    num_triads = sum(triads.num_triads for triads in found)
+    complete = [triads.consistency for triads in found if triads.consistency is not None]
     consistency = sum(complete) / len(complete) if complete else None
     yield Draft(
         "circular_triad",
