@@ -26,7 +26,11 @@ def choose_examples(votes: Sequence[Vote], num: int, *, seed: int = 0, allow_tie
     by_comparison: dict[str, list[Vote]] = {}
     for vote in votes:
         by_comparison.setdefault(vote.comparison.id, []).append(vote)
-    agreed = [same[0] for same in by_comparison.values() if len({_winner(vote) for vote in same}) == 1]
+    agreed = [
+        min(same, key=lambda vote: (vote.annotator, vote.note))
+        for same in by_comparison.values()
+        if len({_winner(vote) for vote in same}) == 1
+    ]
     agreed = [vote for vote in agreed if vote.preferred in ("a", "b", *(["tie"] if allow_ties else []))]
     agreed.sort(key=lambda vote: content_id(seed, vote.comparison.id))
     one_a_prompt = list({vote.comparison.prompt_id: vote for vote in reversed(agreed)}.values())[::-1]

@@ -26,11 +26,13 @@ from typing import Any
 __all__ = ["encode", "quote", "read_blocks"]
 
 _MARKS = re.compile(
-    r"<(?=[|｜]|<<)"  # <|anything|>, DeepSeek's <｜User｜>, and the lines of a block
+    r"<(?=[|｜]|<<|\w+\|>)"  # <|anything|>, <｜anything｜>, <anything|>, and the lines of a block
     r"|(?i:<(?=/?(?:s|bos|eos|pad|unk|mask|sop|eop|think|tool_call|tool_response|(?:start|end)_of_\w+"
-    r"|unused\d+|extra_id_\d+|<SYS>|</SYS>)>))"
-    r"|\[(?=/?(?:INST|gMASK|sMASK|[A-Z]+(?:_[A-Z]+)+)\])"  # [INST], [TOOL_CALLS], [/SYSTEM_PROMPT]
+    r"|\w+_token|unused_?\d+|reserved_?\d+|special_?\d+|extra_id_\d+|seed:\w+|<SYS>|</SYS>)>))"
+    r"|\[(?=/?(?:INST|gMASK|sMASK|PAD|BOS|EOS|CLS|SEP|UNK|MASK|[A-Z]+(?:_[A-Z]+)+)\]|\||e~\[)"
+    r"|\](?=~!?b[\]\[])"
 )
+"""The first character of what the tokenizers of open models take for a mark of their own."""
 _UNSEEN = re.compile(
     "[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff\U000e0000-\U000e0fff]"
 )
