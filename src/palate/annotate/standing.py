@@ -21,6 +21,10 @@ from palate.statistics.triads import Totals
 __all__ = ["AgreementOfPeople", "Standing", "standing"]
 
 
+MAX_LISTED = 100
+"""The most disagreements that are listed one by one."""
+
+
 @dataclass(frozen=True, slots=True)
 class AgreementOfPeople:
     """How far annotators agree, from the first vote of each on each item."""
@@ -95,7 +99,7 @@ class Standing:
                     "votes": dict(vote.counts),
                     "level": vote.preferred is None,
                 }
-                for vote in self.disagreements
+                for vote in self.disagreements[:MAX_LISTED]
             ],
             "contests": [contest.as_dict() for contest in self.contests],
             "ranking": None if self.ranking is None else self.ranking.as_dict(),

@@ -18,6 +18,7 @@ import cyclopts
 from cyclopts import Parameter
 from rich.text import Text
 
+from palate.cli.annotate_votes import register_votes
 from palate.cli.console import error_console, output_console, writing_output
 from palate.data.excerpts import excerpt
 from palate.errors import CallError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["annotate_app"]
 
 annotate_app = cyclopts.App(name="annotate", help="A page on which people vote, and what they said.")
+register_votes(annotate_app)
 
 
 @annotate_app.default
