@@ -94,7 +94,7 @@ def scripted_answer(model: str, data: Mapping[str, Any], properties: Mapping[str
     if "answer" in data:
         least, most = _bounds(properties)
         score = SCORES[_policy(model)](prompt, _text(data["answer"]), said)
-        number = max(least, min(most, least + round(score * (most - least) / 10)))
+        number = max(least, min(most, least + round((score - 1) * (most - least) / 9)))
         return _filled(properties, number)
     if "answers" in data:
         scores = {
