@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from starlette.datastructures import MutableHeaders
@@ -32,14 +31,15 @@ _PAGES = ("/", "/dashboard", "/enter", "/login")
 """What a link may lead to. Each says itself what it has for somebody without a session: next to nothing."""
 
 
-@dataclass(frozen=True, slots=True)
 class Refused(Exception):
     """A request that is not answered, and what it is told."""
 
-    status: int
-    what: str
-    why: str = ""
-    next: str = ""
+    def __init__(self, status: int, what: str, why: str = "", next: str = "") -> None:
+        super().__init__(what)
+        self.status = status
+        self.what = what
+        self.why = why
+        self.next = next
 
 
 def error_content(what: str, why: str = "", next: str = "") -> bytes:
