@@ -62,7 +62,7 @@ def test_these_are_the_commands() -> None:
     assert commands() == [
         "compare", "data audit", "data convert", "data curate", "data inspect", "data split", "demo",
         "generate candidates", "generate contrast", "generate triples", "objectives", "plan", "report",
-        "resume", "run", "train",
+        "resume", "run", "train", "winrate",
     ]  # fmt: skip
 
 

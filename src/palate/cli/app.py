@@ -17,9 +17,11 @@ from palate.cli.annotate import annotate_app
 from palate.cli.console import ConsoleWatcher, error_console, finish_output, output_console, print_json
 from palate.cli.data import data_app
 from palate.cli.generate import generate_app
+from palate.cli.judge import judge
 from palate.cli.launch import is_launched, is_main_process, launch_processes, settle_into_launch
 from palate.cli.objectives import objectives
 from palate.cli.plan import plan
+from palate.cli.winrate import winrate
 from palate.errors import PalateError
 from palate.watcher import Watcher
 
@@ -35,8 +37,10 @@ app = cyclopts.App(
 app.command(annotate_app)
 app.command(data_app)
 app.command(generate_app)
+app.command(judge)
 app.command(objectives)
 app.command(plan)
+app.command(winrate)
 
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
 Overrides = Annotated[

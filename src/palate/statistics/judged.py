@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.statistics.length_control import LengthControlled, length_controlled_win_rate
-from palate.statistics.win_rates import Outcome, WinRate, score_interval, win_rate
+from palate.statistics.resampling import NUM_RESAMPLES, interval_around, resampled_sums
+from palate.statistics.win_rates import Outcome, WinRate, wilson_interval, win_rate
 
 __all__ = ["JudgedWinRate", "judged_win_rate"]
 
@@ -27,6 +28,8 @@ class JudgedWinRate:
     """Of the mean score; over prompts, where one occurs more than once."""
     interval_95: tuple[float, float]
     """A score interval; soft scores carry more than their sides and make it narrower."""
+    bootstrap_interval_95: tuple[float, float] | None
+    """Over prompts that are weighed anew (see `resampling`); None with a single one."""
     is_soft: bool
     """Whether scores other than 0, 0.5 and 1 occur."""
     length_controlled: LengthControlled | None
@@ -42,6 +45,8 @@ def judged_win_rate(
     scores: Sequence[float | None],
     prompt_ids: Sequence[Hashable],
     length_differences: Sequence[float] | None = None,
+    *,
+    seed: int = 0,
 ) -> JudgedWinRate:
     """Figures for the side whose scores these are.
 
@@ -49,6 +54,7 @@ def judged_win_rate(
         scores: 1 a win, 0 a loss, 0.5 a tie, or a probability; None where there is no verdict.
         prompt_ids: one for each.
         length_differences: this side's length minus the other's, one for each.
+        seed: of the bootstrap.
     """
     outcomes: list[Outcome] = [
         None if score is None else "tie" if score == 0.5 else "win" if score > 0.5 else "loss"
@@ -67,7 +73,9 @@ def judged_win_rate(
     if length_differences is not None and len(y):
         differences = [length_differences[place] for place in given]
         controlled = length_controlled_win_rate(y, differences, prompts)
-    return JudgedWinRate(counts, float(y.mean()) if len(y) else None, error, interval, is_soft, controlled)
+    rate = float(y.mean()) if len(y) else None
+    bootstrap = _bootstrap(y, prompts, seed)
+    return JudgedWinRate(counts, rate, error, interval, bootstrap, is_soft, controlled)
 
 
 def _standard_error(y: NDArray[np.float64], prompts: Sequence[Hashable]) -> float | None:
@@ -85,9 +93,24 @@ def _standard_error(y: NDArray[np.float64], prompts: Sequence[Hashable]) -> floa
     return math.sqrt(len(sums) / (len(sums) - 1) * float((residuals**2).sum())) / len(y)
 
 
+def _bootstrap(y: NDArray[np.float64], prompts: Sequence[Hashable], seed: int) -> tuple[float, float] | None:
+    sums: dict[Hashable, list[float]] = {}
+    for prompt, score in zip(prompts, y.tolist(), strict=True):
+        of_one = sums.setdefault(prompt, [0.0, 0.0])
+        of_one[0] += score
+        of_one[1] += 1
+    if len(sums) < 2:
+        return None
+    possible = np.array([[0.0, 1.0], [1.0, 1.0]])  # a prompt of one loss, a prompt of one win
+    own = np.array(list(sums.values()))
+    drawn = resampled_sums(own, possible, seed=seed, num_resamples=NUM_RESAMPLES)
+    rates = np.concatenate([part[:, 0] / part[:, 1] for part in drawn])
+    return interval_around(float(y.mean()), rates, len(sums))
+
+
 def _soft_interval(rate: float, error: float | None, n: int) -> tuple[float, float]:
     """Wilson's interval at the number of plain judgements that would know the rate as well."""
     if error is None:
         return 0.0, 1.0
     effective = float(n) if error == 0 else max(rate * (1 - rate) / error**2, 1e-9)
-    return score_interval(rate * effective, (1 - rate) * effective)
+    return wilson_interval(rate * effective, (1 - rate) * effective)

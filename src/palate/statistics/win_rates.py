@@ -127,8 +127,8 @@ def win_rate(outcomes: Sequence[Outcome], prompt_ids: Sequence[Hashable] | None 
     )
 
 
-def wilson_interval(num_wins: int, num_losses: int, num_ties: int = 0) -> tuple[float, float]:
-    """The 95% score interval of the win rate; (0, 1) without comparisons.
+def wilson_interval(num_wins: float, num_losses: float, num_ties: float = 0) -> tuple[float, float]:
+    """The 95% score interval of the win rate; (0, 1) without comparisons. Counts may be effective ones.
 
     Without ties it is Wilson's (1927). With ties a comparison has three outcomes, and the win rate is
     (1 + P(win) - P(loss)) / 2, so this is Tango's score interval for a difference of paired proportions

@@ -1,0 +1,95 @@
+"""`palate winrate`: what a table of judgements says, and how sure that is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import cyclopts
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from palate.cli.console import output_console, print_json
+from palate.data.excerpts import excerpt
+from palate.data.vote_columns import parse_vote_columns
+
+__all__ = ["winrate"]
+
+
+def winrate(
+    file: str,
+    *,
+    of: str | None = None,
+    against: str | None = None,
+    judge: str | None = None,
+    columns: str | None = None,
+    as_json: Annotated[bool, cyclopts.Parameter(name="--json", negative="")] = False,
+) -> None:
+    """The win rate in a table of judgements: AlpacaEval's annotations, our verdicts, or people's votes.
+
+    Parameters
+    ----------
+    file
+        A JSON, JSONL, CSV or Parquet file, also gzipped.
+    of
+        Whose win rate; the second side where the table has an order of its own.
+    against
+        Count only judgements against this model.
+    judge
+        Whose verdicts, where the file has those of several judges.
+    columns
+        Which column holds what, for votes whose columns do not say it: a=...,b=...,preferred=...,prompt=...
+    as_json
+        Print the figures as JSON; rates are in 0 to 1.
+    """
+    from palate.evaluate.winrate import table_win_rate
+
+    named = parse_vote_columns(columns) if columns is not None else None
+    found = table_win_rate(file, of=of, against=against, judge=judge, columns=named).as_dict()
+    if as_json:
+        print_json(found)
+    else:
+        _show(found, output_console())
+
+
+def _show(found: dict[str, Any], console: Console) -> None:
+    console.print(Text(excerpt(found["sentence"], 400), style="bold"), soft_wrap=True)
+    console.print()
+    rows = _figures(found)
+    if console.is_terminal:
+        table = Table(box=None, show_header=False, pad_edge=False)
+        table.add_column(style="dim")
+        table.add_column()
+        for name, value in rows:
+            table.add_row(name, Text(value))
+        console.print(table)
+    else:
+        for name, value in rows:
+            console.print(Text(f"{name}: {value}"), soft_wrap=True)
+    for warning in found["warnings"]:
+        console.print(Text(f"note: {excerpt(warning, 600)}", style="yellow"), soft_wrap=True)
+
+
+def _figures(found: dict[str, Any]) -> list[tuple[str, str]]:
+    counts = f"{found['num_wins']:,} / {found['num_ties']:,} / {found['num_losses']:,}"
+    rows = [
+        ("win / tie / loss", counts + (f", {found['num_missing']:,} missing" * bool(found["num_missing"]))),
+        ("win rate", _rate(found["win_rate"], found["interval_95"])),
+    ]
+    if found["discrete_win_rate"] != found["win_rate"]:
+        rows.append(("as wins and losses", _rate(found["discrete_win_rate"], found["discrete_interval_95"])))
+    if found["standard_error"] is not None:
+        rows.append(("standard error", f"{found['standard_error']:.2%}"))
+    rows.append(("sign test", f"p = {found['sign_test_p']:.3g}"))
+    if found["length_controlled_win_rate"] is not None:
+        interval = found["length_controlled_interval_95"]
+        rows.append(("at equal lengths", _rate(found["length_controlled_win_rate"], interval)))
+    prompts = f"{found['num_comparisons']:,} comparisons, {found['num_prompts']:,} prompts"
+    return [*rows, ("rests on", f"{prompts} ({found['layout'].replace('_', ' ')})")]
+
+
+def _rate(rate: float | None, interval: list[float] | None) -> str:
+    if rate is None:
+        return "nothing to count"
+    said = "" if interval is None else f"  (95% interval {interval[0]:.1%} to {interval[1]:.1%})"
+    return f"{rate:.1%}{said}"

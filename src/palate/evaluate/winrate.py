@@ -1,0 +1,219 @@
+"""What a table of judgements says about a model, and what in the table weakens it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from palate.data.judgements import Judged, JudgementTable, read_judgements
+from palate.errors import DataError
+from palate.evaluate.unfinished import unfinished_signs
+from palate.statistics.judged import JudgedWinRate, judged_win_rate
+from palate.statistics.win_rates import verdict_in_words
+
+__all__ = ["TableWinRate", "table_win_rate"]
+
+_FEW_PROMPTS = 30
+_CHANCE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class TableWinRate:
+    """The win rate of a table's model, whole and without what weakens it."""
+
+    table: JudgementTable
+    figures: JudgedWinRate
+    without_unfinished: JudgedWinRate | None
+    """Without the rows in which an answer shows signs of being cut off; None where none does."""
+    num_unfinished_own: int | None
+    """Answers of the model with such signs; None where the table holds no texts."""
+    num_unfinished_other: int | None
+    sentence: str
+    warnings: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `palate winrate --json` prints. Rates and errors are in 0..1."""
+        counts, controlled = self.figures.counts, self.figures.length_controlled
+        return {
+            "source": self.table.source,
+            "layout": self.table.layout,
+            "of": self.table.of,
+            "against": list(self.table.against),
+            "judges": list(self.table.judges),
+            "num_comparisons": counts.num_comparisons,
+            "num_prompts": len({row.prompt for row in self.table.rows}),
+            "num_wins": counts.num_wins,
+            "num_losses": counts.num_losses,
+            "num_ties": counts.num_ties,
+            "num_missing": counts.num_missing,
+            "num_set_aside": len(self.table.set_aside),
+            "num_other_models": self.table.num_other_models,
+            "win_rate": self.figures.win_rate,
+            "standard_error": self.figures.standard_error,
+            "interval_95": list(self.figures.interval_95),
+            "bootstrap_interval_95": _listed(self.figures.bootstrap_interval_95),
+            "discrete_win_rate": self.figures.discrete_win_rate,
+            "discrete_interval_95": list(counts.interval_95),
+            "sign_test_p": counts.sign_test_p,
+            "num_more_to_settle": counts.num_more_to_settle,
+            "length_controlled_win_rate": None if controlled is None else controlled.win_rate,
+            "length_controlled_interval_95": None if controlled is None else _listed(controlled.interval_95),
+            "length_coefficient": None if controlled is None else controlled.length_coefficient,
+            "mean_length_shift": None if controlled is None else controlled.mean_shift,
+            "num_unfinished": None
+            if self.num_unfinished_own is None
+            else {"of": self.num_unfinished_own, "against": self.num_unfinished_other},
+            "without_unfinished": _brief(self.without_unfinished),
+            "sentence": self.sentence,
+            "warnings": list(self.warnings),
+        }
+
+
+def table_win_rate(
+    path: str,
+    *,
+    of: str | None = None,
+    against: str | None = None,
+    judge: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> TableWinRate:
+    """Read a table of judgements and say how the model in it did.
+
+    Args:
+        path, of, against, judge, columns: as `palate.data.judgements.read_judgements` takes them.
+
+    Raises:
+        DataError: as reading does; or no row holds a judgement.
+    """
+    table = read_judgements(path, of=of, against=against, judge=judge, columns=columns)
+    if not any(row.score is not None for row in table.rows):
+        raise DataError(
+            "no row holds a judgement that counts",
+            where=path,
+            why=f"{len(table.rows)} rows without a verdict, {len(table.set_aside)} set aside"
+            + (f"; the first: {table.set_aside[0].reason}" if table.set_aside else ""),
+        )
+    figures = _figures(table.rows)
+    signs = _signs(table.rows)
+    kept = [row for row, shows in zip(table.rows, signs, strict=True) if not any(shows)]
+    has_texts = any(row.own_text is not None for row in table.rows)
+    own, other = (sum(shows[side] for shows in signs) for side in (0, 1))
+    without = _figures(kept) if len(kept) < len(table.rows) else None
+    others = " and ".join(table.against) if len(table.against) < 3 else f"{len(table.against)} others"
+    return TableWinRate(
+        table,
+        figures,
+        without,
+        own if has_texts else None,
+        other if has_texts else None,
+        verdict_in_words(figures.counts, table.of, others),
+        tuple(_warnings(table, figures, without, (own, other))),
+    )
+
+
+def _figures(rows: Sequence[Judged]) -> JudgedWinRate:
+    has_lengths = bool(rows) and all(
+        row.own_length is not None and row.other_length is not None for row in rows
+    )
+    differences = [(row.own_length or 0.0) - (row.other_length or 0.0) for row in rows]
+    return judged_win_rate(
+        [row.score for row in rows], [row.prompt for row in rows], differences if has_lengths else None
+    )
+
+
+def _signs(rows: Sequence[Judged]) -> list[tuple[bool, bool]]:
+    """For each row whether the model's answer, and the other's, looks cut off."""
+    texts = [row.own_text or "" for row in rows] + [row.other_text or "" for row in rows]
+    found = [bool(signs) for signs in unfinished_signs(texts)]
+    return list(zip(found[: len(rows)], found[len(rows) :], strict=True))
+
+
+def _warnings(
+    table: JudgementTable,
+    figures: JudgedWinRate,
+    without: JudgedWinRate | None,
+    unfinished: tuple[int, int],
+) -> list[str]:
+    said = []
+    if not table.names_known:
+        said.append(
+            f'Nothing says who wrote which side: this is the win rate of side "{table.of}", whatever stood '
+            "there."
+        )
+    if without is not None:
+        said.append(_of_unfinished(table, figures, without, unfinished))
+    if figures.length_controlled is not None:
+        said += figures.length_controlled.warnings
+    prompts = Counter(row.prompt for row in table.rows if row.score is not None)
+    if len(prompts) < _FEW_PROMPTS:
+        said.append(f"{len(prompts)} prompts are few: the interval is as wide as that makes it.")
+    if not table.positions_known:
+        said.append(
+            "The table does not say which side was shown first: a preference for a place cannot be told from "
+            "one for a model."
+        )
+    if figures.counts.num_missing:
+        said.append(
+            f"{figures.counts.num_missing} comparisons have no verdict. They are not counted; if they are "
+            "the hard ones, the rest is not a fair sample."
+        )
+    if table.set_aside:
+        said.append(f"{len(table.set_aside)} rows could not be read and are set aside.")
+    return said
+
+
+def _of_unfinished(
+    table: JudgementTable, figures: JudgedWinRate, without: JudgedWinRate, unfinished: tuple[int, int]
+) -> str:
+    num_rows = len(table.rows)
+    against = " and ".join(table.against)
+    counts = without.counts
+    parts = [
+        f"Answers look cut off or unclosed: {unfinished[0]} of {num_rows} of {table.of}, {unfinished[1]} of "
+        f"{num_rows} of {against}"
+    ]
+    if _differ(unfinished, num_rows):
+        worse = table.of if unfinished[0] > unfinished[1] else against
+        parts.append(f", which {worse} may be losing by, and not by what it says")
+    if counts.win_rate is None:
+        return "".join(parts) + ". Without these rows nothing is left."
+    before = figures.counts.win_rate or 0.0
+    low, high = (round(100 * end, 1) for end in counts.interval_95)
+    parts.append(
+        f". Without these rows: {counts.num_wins} of {counts.num_comparisons}, a win rate of "
+        f"{counts.win_rate:.1%} instead of {before:.1%} (95% interval {low}% to {high}%, sign test p = "
+        f"{counts.sign_test_p:.3g})"
+    )
+    lost = figures.counts.is_settled and not counts.is_settled
+    if lost or figures.counts.sign_test_p <= _CHANCE < counts.sign_test_p:
+        parts.append(": what the table shows rests on them, in part")
+    return "".join(parts) + "."
+
+
+def _differ(unfinished: tuple[int, int], num_rows: int) -> bool:
+    """Whether one side shows such signs more often than chance (Fisher's exact test)."""
+    from scipy.stats import fisher_exact
+
+    first, second = unfinished
+    result: Any = fisher_exact([[first, num_rows - first], [second, num_rows - second]])
+    return bool(result.pvalue < _CHANCE)
+
+
+def _listed(interval: tuple[float, float] | None) -> list[float] | None:
+    return None if interval is None else list(interval)
+
+
+def _brief(figures: JudgedWinRate | None) -> dict[str, Any] | None:
+    if figures is None:
+        return None
+    counts = figures.counts
+    return {
+        "num_wins": counts.num_wins,
+        "num_losses": counts.num_losses,
+        "num_ties": counts.num_ties,
+        "win_rate": figures.win_rate,
+        "interval_95": list(figures.interval_95),
+        "sign_test_p": counts.sign_test_p,
+    }
