@@ -21,6 +21,7 @@ from palate.asking import (
     Endpoint,
     Limits,
     PriceList,
+    Rehearsal,
     ResponseStore,
     default_store_path,
     load_prices,
@@ -88,18 +89,40 @@ class Askers:
     def __init__(self, options: AskingOptions, store: ResponseStore, watcher: Watcher) -> None:
         self.options, self.store, self.watcher = options, store, watcher
         self.made: dict[tuple[str | None, str], _Accounted] = {}
+        self._rehearsals: dict[int, Rehearsal] = {}
         self.prices = load_prices(options.prices) if options.prices is not None else PriceList()
         self.budget = Budget(options.budget, options.budget_tokens)
 
-    def of(self, model: str, base_url: str | None) -> Asker:
-        """Who answers for this model: the server, or the model itself where no server is named."""
-        key = (base_url, "" if base_url is not None else model)
+    def of(self, model: str, base_url: str | None, api_key_env: str | None = None) -> Asker:
+        """Who answers for this model: the server, or the model itself where no server is named.
+
+        `api_key_env` goes before the option of that name.
+        """
+        return self._of(model, base_url, api_key_env)
+
+    def rehearsal_of(self, model: str, base_url: str | None, api_key_env: str | None = None) -> Rehearsal:
+        """One who counts what would be asked of them, and asks nothing."""
+        asker = self._of(model, base_url, api_key_env)
+        prices = self.prices if base_url is not None else PriceList.free()
+        return self._rehearsals.setdefault(id(asker), Rehearsal(asker, self.store, prices))
+
+    @property
+    def rehearsed(self) -> list[dict[str, Any]]:
+        """What the rehearsals counted: a row for each model."""
+        return [row for rehearsal in self._rehearsals.values() for row in rehearsal.as_rows()]
+
+    def _of(self, model: str, base_url: str | None, api_key_env: str | None) -> _Accounted:
+        key = (base_url, (api_key_env or "") if base_url is not None else model)
         if key not in self.made:
-            self.made[key] = self._server(base_url) if base_url is not None else self._local(model)
+            self.made[key] = (
+                self._server(base_url, api_key_env) if base_url is not None else self._local(model)
+            )
         return self.made[key]
 
-    def _server(self, base_url: str) -> _Accounted:
+    def _server(self, base_url: str, api_key_env: str | None) -> _Accounted:
         options = self.options
+        api_key_env = api_key_env or options.api_key_env
+        _refuse_unset(api_key_env)
         said = {
             "concurrency": options.concurrency,
             "requests_per_minute": options.requests_per_minute,
@@ -114,7 +137,7 @@ class Askers:
             limits=Limits(**limits),
             prices=self.prices,
             budget=self.budget,
-            **({} if options.api_key_env is None else {"api_key_env": options.api_key_env}),
+            **({} if api_key_env is None else {"api_key_env": api_key_env}),
         )
 
     def _local(self, model: str) -> _Accounted:
@@ -157,16 +180,20 @@ def _refuse_without_effect(options: AskingOptions, base_urls: Sequence[str | Non
         )
     if options.max_retries is not None and options.max_retries < 0:
         raise CallError(f"--max-retries {options.max_retries}", next="give 0 or more")
-    if options.api_key_env is not None and not os.environ.get(options.api_key_env, "").strip():
-        raise CallError(
-            f"--api-key-env: the environment variable {excerpt(options.api_key_env, 60)} is not set",
-            next="set it, or drop the option where the server wants no key",
-        )
+    _refuse_unset(options.api_key_env)
     if options.budget is not None and options.prices is None:
         raise CallError(
             "--budget needs --prices",
             why="no prices are built in: they change, and a wrong one would spend your money",
             next="name a price list, or set --budget-tokens",
+        )
+
+
+def _refuse_unset(api_key_env: str | None) -> None:
+    if api_key_env is not None and not os.environ.get(api_key_env, "").strip():
+        raise CallError(
+            f"api_key_env: the environment variable {excerpt(api_key_env, 60)} is not set",
+            next="set it, or drop the option where the server wants no key",
         )
 
 
