@@ -10,7 +10,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palate.statistics.triads import Totals, beats_all, circular_triads, count_triads, over_prompts
@@ -29,6 +29,7 @@ def _triads_one_by_one(edges: list[tuple[int, int]]) -> tuple[int, int]:
     return circular, transitive
 
 
+@settings(deadline=None)
 @given(st.integers(3, 9), st.randoms(use_true_random=False), st.floats(0, 1))
 def test_triads_are_those_found_one_by_one(num, rng, density):
     edges = [

@@ -2,6 +2,10 @@
 
 Every item has a true class, every rater a confusion matrix: how often it says k where the truth is j. Neither
 is known; both are estimated together, by expectation and maximisation (Applied Statistics 28, 1979).
+
+It pays where some raters are much better than others. Among raters alike, and with few items, the majority
+does as well or better: in simulation with 12 to 60 items by up to two points in a hundred, where one good
+rater of 200 items among four poor ones is worth six the other way.
 """
 
 from __future__ import annotations
@@ -16,9 +20,10 @@ from palate.statistics.resampling import places
 
 __all__ = ["Pooled", "pool"]
 
-SMOOTHING = 0.5
-"""Added to each cell of each confusion matrix: a rater with few labels is believed less than its luck says,
-and one who was never seen to err is not taken to be unable to. Dawid and Skene add nothing."""
+SMOOTHING = 1.0
+"""How many labels are added to each cell of each confusion matrix, and twice as many where rater and truth
+agree: a rater with few labels is believed less than its luck says, and one who was never seen to err is not
+taken to be unable to. Dawid and Skene add nothing."""
 
 _TIE = 1e-9
 """Two classes are level where their probabilities differ by less: no more than rounding does."""
@@ -129,7 +134,8 @@ class _Rounds:
 
     def maximised(self, posterior: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """[classes] shares and [raters, truth, said] confusion, most likely given the posterior."""
-        counts = np.full((self.num_raters, self.num_classes, self.num_classes), self.smoothing)
+        added = self.smoothing * (1 + np.eye(self.num_classes))
+        counts = np.tile(added, (self.num_raters, 1, 1))
         np.add.at(counts.transpose(0, 2, 1), (self.raters, self.said), posterior[self.items])
         totals = counts.sum(axis=2, keepdims=True)
         # A class that a rater never met says nothing of him there: without smoothing it would be 0 / 0.
