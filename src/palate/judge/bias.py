@@ -141,7 +141,7 @@ class PositionFigures:
 
 
 def position_figures(verdicts: Sequence[Verdict]) -> PositionFigures:
-    """From the looks that verdicts rest on; where there are none, or of one order only, the figures say so."""
+    """From the looks that verdicts rest on; where none are, or of one order only, the figures say so."""
     flips: list[Outcome] = []
     flip_prompts: list[str] = []
     looks: list[Outcome] = []

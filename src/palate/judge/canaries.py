@@ -83,6 +83,11 @@ class CanaryResult:
         return len(self.wrong)
 
     @property
+    def num_wrong_ties(self) -> int:
+        """Those of the wrong verdicts that are ties: the judge saw no difference, or the order decided."""
+        return sum(verdict.preferred == "tie" for verdict in self.wrong)
+
+    @property
     def passed(self) -> bool | None:
         """By the rule in this module's docstring; None where there is no verdict to go by."""
         num_given = self.num_asked - self.num_missing

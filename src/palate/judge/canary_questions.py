@@ -29,6 +29,16 @@ CANARIES: Mapping[CanaryName, str] = {
 }
 """What each canary demands of a judge, in words."""
 
+_PLACES: Mapping[CanaryName, int] = {
+    "null_answer": 0,
+    "identical_pair": 1,
+    "other_prompt": 2,
+    "padded_copy": 3,
+    "injected_text": 2,
+}
+"""Which prompts each is made from. Answers to another prompt come with and without a text that asks to be
+preferred: whether the text made the difference can then be seen."""
+
 _TRIES_EACH = 20
 """Answers looked at for each canary: where these give none, the run hardly holds any that would."""
 
@@ -90,10 +100,11 @@ def make_canaries(comparisons: Sequence[Comparison], *, num: int = 4, seed: int 
         raise ValueError(f"{num} canaries of each kind")
     material = _Material(comparisons, seed)
     made: list[Canary] = []
-    for place, name in enumerate(CANARIES):
+    for name in CANARIES:
+        start = _PLACES[name] * num
         found: dict[str, Canary] = {}
-        for number, answer in enumerate(islice(material.answers(place * num), _TRIES_EACH * num)):
-            canary = _make(name, answer, material, number, place * num)
+        for number, answer in enumerate(islice(material.answers(start), _TRIES_EACH * num)):
+            canary = _make(name, answer, material, number, start)
             if canary is None:
                 continue
             found.setdefault(canary.comparison.id, canary)

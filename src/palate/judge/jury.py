@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 
 from palate.errors import JudgeError
 from palate.judge.judging import Judge
-from palate.judge.sides import Label, label_of, side_of
+from palate.judge.sides import Label, label_of, most, side_of
 from palate.records import Comparison, JudgeCall, Verdict
 from palate.statistics import dawid_skene
 from palate.watcher import Watcher
@@ -164,13 +164,10 @@ _Pooled = tuple[Label | None, _Probabilities]
 
 
 def _by_majority(by_juror: Sequence[Sequence[Verdict]]) -> list[_Pooled]:
-    pooled: list[_Pooled] = []
-    for verdicts in zip(*by_juror, strict=True):
-        counts = Counter(label_of(v.comparison, v.preferred) for v in verdicts if v.preferred)
-        top = counts.most_common(2)
-        level = len(top) == 2 and top[0][1] == top[1][1]
-        pooled.append((top[0][0] if top and not level else None, None))
-    return pooled
+    return [
+        (most(label_of(v.comparison, v.preferred) for v in verdicts if v.preferred), None)
+        for verdicts in zip(*by_juror, strict=True)
+    ]
 
 
 def _by_dawid_skene(by_juror: Sequence[Sequence[Verdict]]) -> list[_Pooled]:

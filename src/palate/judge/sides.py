@@ -67,16 +67,16 @@ def pool_votes(votes: Iterable[Vote]) -> dict[str, Label]:
     `both_bad` prefers neither and counts as a tie. Votes on two identical completions say nothing and are
     left out.
     """
-    counts: dict[str, Counter[Label]] = {}
+    labels: dict[str, list[Label]] = {}
     for vote in votes:
         if are_identical(vote.comparison):
             continue
         preferred: Preferred = "tie" if vote.preferred == "both_bad" else vote.preferred
-        counts.setdefault(vote.comparison.id, Counter())[label_of(vote.comparison, preferred)] += 1
-    return {comparison: _most(of_one) for comparison, of_one in counts.items()}
+        labels.setdefault(vote.comparison.id, []).append(label_of(vote.comparison, preferred))
+    return {comparison: most(of_one) for comparison, of_one in labels.items()}
 
 
-def _most(counts: Counter[Label]) -> Label:
-    top = max(counts.values())
-    leaders = [label for label, count in counts.items() if count == top]
-    return leaders[0] if len(leaders) == 1 else "tie"
+def most(labels: Iterable[Label]) -> Label:
+    """The most common label; a tie where the most common ones are level, or there is none."""
+    top = Counter(labels).most_common(2)
+    return top[0][0] if top and (len(top) == 1 or top[0][1] > top[1][1]) else "tie"
