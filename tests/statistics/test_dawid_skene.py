@@ -59,8 +59,8 @@ def test_one_round_by_hand() -> None:
 def test_smoothing_by_hand() -> None:
     """The first round above, with 1 added to each cell and 2 on the diagonal.
 
-    Where a is the truth there are 4/3 + 3 = 13/3 labels: x said b in 1/3 + 1, z said a in 4/3 + 2. Where b is,
-    2/3 + 3 = 11/3: x said b in 2/3 + 2, z said a in 2/3 + 1. y is x.
+    Where a is the truth there are 4/3 + 3 = 13/3 labels: x said b in 1/3 + 1, z a in 4/3 + 2. Where b is,
+    2/3 + 3 = 11/3: x said b in 2/3 + 2, z a in 2/3 + 1. y is x.
     """
     labels = {"x": {1: "a", 2: "b"}, "y": {1: "a", 2: "b"}, "z": {1: "a", 2: "a"}}
     found = pool(labels, classes=["a", "b"], smoothing=1, max_steps=1)

@@ -20,6 +20,8 @@ __all__ = ["Fit", "Slope", "fit", "slope"]
 
 _RIDGE = 0.01
 """The slope's prior where the labels are separated: normal, with a standard deviation of 10."""
+_RIDGE_OF_INTERCEPT = 1e-6
+"""A standard deviation of 1,000: no prior to speak of, but a steep slope leaves nothing else to solve for."""
 _MAX_STEPS = 60
 _LEAST_INFORMATION = 1e-10
 """Below it, as a share of what the columns could tell, a maximum is taken to run away."""
@@ -197,7 +199,8 @@ def _newton(
     for _ in range(_MAX_STEPS):
         p = _logistic(design @ at + offset)
         information = weight * (design.T * (p * (1 - p))) @ design + np.diag(ridge)
-        if np.linalg.eigvalsh(information / scale / scale[:, None])[0] < _LEAST_INFORMATION:
+        least = np.linalg.eigvalsh(information / scale / scale[:, None])[0]
+        if penalty is None and least < _LEAST_INFORMATION:
             return None
         inverse = np.linalg.inv(information)
         step = inverse @ (weight * design.T @ (y - p) - ridge * at)
@@ -206,8 +209,10 @@ def _newton(
             best
         ):
             size /= 2
-        at, best = at + size * step, new
-        if np.abs(step).max() < 1e-10:
+        gain, at, best = new - best, at + size * step, new
+        # With a prior the likelihood may be flat to the last bit along what only the prior holds.
+        flat = penalty is not None and abs(gain) < 1e-13 * (1 + abs(best))
+        if flat or np.abs(step).max() < 1e-10:
             return at, _logistic(design @ at + offset), inverse
     return None
 
@@ -230,7 +235,7 @@ def _separated(
     """The slope where only a prior bounds it; the error is half the interval's width over 1.96."""
     weight = num_clusters / len(y)
     ridge = np.full(design.shape[1], _RIDGE)
-    ridge[0] = 0.0
+    ridge[0] = _RIDGE_OF_INTERCEPT
     found = _newton(design, y, np.zeros(len(y)), ridge, weight)
     if found is None:  # a prior of no weight beside the data's scale
         raise ValueError("x, y and covariates have no finite fit, not even with a prior")
