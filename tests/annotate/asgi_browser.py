@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from palate.annotate.security import Access
 from palate.annotate.server import build_app
@@ -98,8 +99,6 @@ class Browser:
         sent = [
             (name.encode(), value.encode("latin-1")) for name, value in usual.items() if value is not None
         ]
-        from urllib.parse import unquote
-
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method,
             "path": unquote(path.decode("ascii")), "raw_path": path, "query_string": query, "root_path": "",

@@ -116,7 +116,8 @@ def test_the_cookie_is_for_https_alone_where_all_names_are() -> None:
 @pytest.mark.parametrize(
     ("text", "host"),
     [
-        ("votes.lan", "votes.lan"), ("VOTES.lan:8080", "votes.lan:8080"), ("http://votes.lan:80", "votes.lan"),
+        ("votes.lan", "votes.lan"), ("VOTES.lan:8080", "votes.lan:8080"), ("http://votes.lan:80",
+        "votes.lan"),
         ("https://votes.lan:443/", "votes.lan"), ("[fe80::1]:8765", "[fe80::1]:8765"),
     ],
 )  # fmt: skip

@@ -147,7 +147,8 @@ def test_no_other_cookie(browser: Browser) -> None:
     name = browser.access.cookie("session")
     right = browser.cookies[name]
     strange = [
-        Access(PORT).new_cookie("session"), browser.access.new_cookie("login"), right[:-1], right + "0", "", ".",
+        Access(PORT).new_cookie("session"), browser.access.new_cookie("login"), right[:-1], right + "0", "",
+        ".",
         browser.access.token, "é", '"' + right + '"', right.split(".")[0] + "." + "0" * 64,
     ]  # fmt: skip
     for wrong in strange:
@@ -193,8 +194,10 @@ def test_a_preflight_of_another_site_gets_no_leave(browser: Browser) -> None:
     [
         "/static/", "/static/nothing.js", "/static/..%2fsecurity.py", "/static/../security.py",
         "/static/%2e%2e/%2e%2e/security.py", "/static/..%5csecurity.py", "/static//etc/passwd", "/static/.",
-        "/static/page.css/", "/static/page.css%00", "/static/PAGE.CSS", "/static/vote.html", "//static/page.css",
-        "/static/%252e%252e%252fsecurity.py", "/static/wording.en.yaml", "/static/page.css%0a", "/%ff", "/%c0%ae",
+        "/static/page.css/", "/static/page.css%00", "/static/PAGE.CSS", "/static/vote.html",
+        "//static/page.css",
+        "/static/%252e%252e%252fsecurity.py", "/static/wording.en.yaml", "/static/page.css%0a", "/%ff",
+        "/%c0%ae",
         "/openapi.json", "/docs", "/redoc", "/.env", "/" + "a" * 9000, "/static/" + "../" * 50 + "etc/passwd",
     ],
 )  # fmt: skip
@@ -221,7 +224,8 @@ def test_every_answer_has_the_headers(browser: Browser) -> None:
         assert not any(name.startswith("access-control") for name in answer.headers)
     policy = HEADERS["Content-Security-Policy"]
     for part in [
-        "default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "form-action 'self'",
+        "default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'",
+        "form-action 'self'",
         "base-uri 'none'", "frame-ancestors 'none'",
     ]:  # fmt: skip
         assert part in policy
