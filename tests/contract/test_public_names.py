@@ -16,10 +16,11 @@ ROOMS = {
     ],
     "palate.cli": ["main"],
     "palate.data": [
-        "LAYOUTS", "Conversion", "Extracts", "Kind", "PairRule", "Record", "RecordSet", "RecordStream",
-        "Written", "convert_source", "inspect_source", "make_extracts", "read_comparisons", "read_documents",
-        "read_prompts", "read_records", "records_as", "split_by_prompt", "stream_records",
-        "write_comparisons", "write_records",
+        "LAYOUTS", "Conversion", "Extracts", "Judgeable", "Kind", "PairRule", "Record", "RecordSet",
+        "RecordStream", "Written", "blind", "convert_source", "inspect_source", "make_extracts", "read_comparisons",
+        "read_documents", "read_judgeable", "read_prompts", "read_records", "read_references",
+        "read_verdicts", "records_as", "split_by_prompt", "stream_records", "write_comparisons",
+        "write_records", "write_verdicts",
     ],
     "palate.data.audit": [
         "CHECKS", "MAX_EXAMPLES", "Audit", "AuditedRecord", "Check", "CheckName", "Finding", "Severity",
@@ -44,16 +45,19 @@ ROOMS = {
         "ArtifactError", "CallError", "DataError", "JudgeError", "ModelError", "PalateError", "RecipeError",
         "TrainingError", "WorkError", "did_you_mean",
     ],
-    "palate.evaluate": ["Contestant", "compare_models", "held_out_accuracy"],
+    "palate.evaluate": [
+        "Contestant", "LogprobJudge", "RewardModelJudge", "compare_models", "held_out_accuracy",
+    ],
     "palate.generate": [
         "Candidate", "Candidates", "Contrast", "Generator", "TripleFilters", "Triples",
         "generate_candidates", "generate_contrast", "generate_triples",
     ],
     "palate.home": ["palate_home"],
     "palate.judge": [
-        "BUILT_IN_RUBRICS", "BUILT_IN_SCORERS", "Judge", "JudgedPairs", "LLMJudge", "PairCounts", "Rubric",
-        "Score", "Scorer", "choose_examples", "judge_by_score", "load_rubric", "load_scorer",
-        "pairs_from_scores", "preferred_of", "score_answer",
+        "BUILT_IN_RUBRICS", "BUILT_IN_SCORERS", "Judge", "JudgeSpec", "JudgedPairs", "LLMJudge",
+        "PairCounts", "PairsFromVerdicts", "Rubric", "Score", "Scorer", "ScorerJudge", "choose_examples",
+        "judge_by_score", "load_judges", "load_rubric", "load_scorer", "pairs_from_scores",
+        "pairs_from_verdicts", "preferred_of", "score_answer",
     ],
     "palate.objectives": [
         "LabelLogps", "PairLogps", "PairScores", "RankingLogps", "aot_loss", "aot_unpaired_loss",
@@ -63,8 +67,9 @@ ROOMS = {
         "plackett_luce_loss", "rpo_loss", "sft_loss", "simpo_loss", "sppo_hard_loss", "wpo_weights",
     ],
     "palate.pipeline": [
-        "compare_command", "compare_stage", "plan_recipe", "report_stage", "resume_run", "run_demo",
-        "run_recipe", "tokens_of_model", "train_stage",
+        "build_judge", "compare_command", "compare_stage", "judge_file", "judge_material", "plan_recipe",
+        "read_material", "report_stage", "resume_run", "run_demo", "run_recipe", "tokens_of_model",
+        "train_stage",
     ],
     "palate.playground": [
         "StyleName", "held_out_prompts", "is_correct", "model_folder", "palate_home", "preferred_style",

@@ -107,7 +107,7 @@ def judge(
     seed
         Seeds orders, canaries, examples and intervals.
     force
-        Give the headline even though a canary failed.
+        Give the headline, and write pairs, even though a canary failed.
     dry_run
         Say how many requests there would be and what they cost at most, and ask nothing.
     as_json

@@ -139,9 +139,6 @@ def _of_juror(card: Mapping[str, Any]) -> str:
         said.append(f"{_share(card['position_flip_rate'])} flipped")
     if card["kappa"] is not None:
         said.append(f"kappa {_number(card['kappa'])} {_span(card['kappa_interval_95'])}".rstrip())
-    failed = [name for name, canary in card["canaries"].items() if canary["passed"] is False]
-    if failed:
-        said.append(f"failed {', '.join(failed)}")
     return f"juror {excerpt(card['judge'], 60)}: {', '.join(said)}"
 
 

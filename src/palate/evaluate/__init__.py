@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from palate.evaluate.compare import Contestant, compare_models, held_out_accuracy
+    from palate.evaluate.logprob_judge import LogprobJudge
+    from palate.evaluate.reward_judge import RewardModelJudge
 
-__all__ = ["Contestant", "compare_models", "held_out_accuracy"]
+__all__ = ["Contestant", "LogprobJudge", "RewardModelJudge", "compare_models", "held_out_accuracy"]
+
+_MODULES = {"LogprobJudge": "logprob_judge", "RewardModelJudge": "reward_judge"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.compare"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'compare')}"), name)

@@ -5,24 +5,32 @@ from palate.judge.examples import choose_examples
 from palate.judge.judging import Judge
 from palate.judge.llm import LLMJudge
 from palate.judge.pairing import JudgedPairs, PairCounts, pairs_from_scores
+from palate.judge.programmatic import ScorerJudge
 from palate.judge.rubric import BUILT_IN_RUBRICS, Rubric, load_rubric
 from palate.judge.scoring import Score, Scorer, judge_by_score, load_scorer, preferred_of, score_answer
+from palate.judge.specs import JudgeSpec, load_judges
+from palate.judge.verdict_pairs import PairsFromVerdicts, pairs_from_verdicts
 
 __all__ = [
     "BUILT_IN_RUBRICS",
     "BUILT_IN_SCORERS",
     "Judge",
+    "JudgeSpec",
     "JudgedPairs",
     "LLMJudge",
     "PairCounts",
+    "PairsFromVerdicts",
     "Rubric",
     "Score",
     "Scorer",
+    "ScorerJudge",
     "choose_examples",
     "judge_by_score",
+    "load_judges",
     "load_rubric",
     "load_scorer",
     "pairs_from_scores",
+    "pairs_from_verdicts",
     "preferred_of",
     "score_answer",
 ]

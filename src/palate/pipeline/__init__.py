@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from palate.pipeline.auditing import tokens_of_model
     from palate.pipeline.demo import run_demo
+    from palate.pipeline.judges import build_judge
+    from palate.pipeline.judging import judge_file, judge_material, read_material
     from palate.pipeline.planning import plan_recipe
     from palate.pipeline.stages import (
         compare_command,
@@ -20,9 +22,13 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "build_judge",
     "compare_command",
     "compare_stage",
+    "judge_file",
+    "judge_material",
     "plan_recipe",
+    "read_material",
     "report_stage",
     "resume_run",
     "run_demo",
@@ -31,7 +37,15 @@ __all__ = [
     "train_stage",
 ]
 
-_MODULES = {"plan_recipe": "planning", "run_demo": "demo", "tokens_of_model": "auditing"}
+_MODULES = {
+    "build_judge": "judges",
+    "judge_file": "judging",
+    "judge_material": "judging",
+    "plan_recipe": "planning",
+    "read_material": "judging",
+    "run_demo": "demo",
+    "tokens_of_model": "auditing",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -204,10 +204,11 @@ def judge_material(
 
     Args:
         output: the verdicts, `.jsonl` or `.parquet`; `judge_card.json` and rows set aside go beside it.
-        pairs: training pairs from clear verdicts, `.jsonl`, `.jsonl.gz` or `.parquet`.
+        pairs: training pairs from clear verdicts, `.jsonl`, `.jsonl.gz` or `.parquet`; none are written where
+            the headline is withheld.
         num_canaries: how often each canary is asked.
         seed: which comparisons become canaries, and the resampling behind intervals.
-        force: give the card's headline even though a canary failed.
+        force: give the card's headline, and write pairs, even though a canary failed.
 
     Raises:
         PalateError: nothing can be judged at all. ArtifactError: a file cannot be written.
@@ -245,7 +246,8 @@ def _write(
         files["set_aside"] = aside
     else:
         aside.unlink(missing_ok=True)  # an earlier run's would speak of other rows
-    if made is not None and pairs is not None and made.pairs:
+    # What a judge prefers that a canary has shown up is nothing to train on, unless somebody says so.
+    if made is not None and pairs is not None and made.pairs and card.headline is not None:
         write_records(made.pairs, pairs)
         files["pairs"] = pairs
     return {name: str(path) for name, path in files.items()}
@@ -285,7 +287,8 @@ def shortfall(judged: Judged) -> WorkError | None:
         return WorkError(
             judged.card.withheld_because,
             where=judged.files["card"],
-            next="take another judge or rubric; --force gives the headline all the same",
+            why="no pairs were written either" if judged.pairs is not None else "",
+            next="take another judge or rubric; --force goes on in spite of it",
         )
     if judged.pairs is not None and not judged.pairs.pairs:
         return WorkError("no verdict makes a pair", why=_of_no_pairs(judged.pairs))
