@@ -34,10 +34,12 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         CallError: the port is taken, not allowed, or this machine has no such address.
     """
+    if not 0 <= port <= 65535:
+        raise CallError(f"{port} is no port", where="--port", next="one from 1024 to 65535, or 0 for any")
     try:
         family, _, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
-    except OSError as error:
-        raise CallError(f"{host} is no address: {error.strerror}", where="--host") from None
+    except (OSError, UnicodeError) as error:
+        raise CallError(f'"{host}" is no address: {error}', where="--host") from None
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         if sys.platform != "win32":  # there it would let a second server take the port
