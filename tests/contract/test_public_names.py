@@ -8,7 +8,9 @@ import pytest
 
 ROOMS = {
     "palate": ["__version__"],
-    "palate.annotate": ["Event", "Item"],
+    "palate.annotate": [
+        "Access", "Ballots", "Event", "Item", "Settings", "Standing", "VoteStore", "Voting", "build_app", "serve",
+    ],
     "palate.asking": [
         "Account", "AskedForm", "Asker", "Attempt", "Budget", "Endpoint", "Limits", "ModelAccount", "Price",
         "PriceList", "Rehearsal", "Reply", "Request", "ResponseStore", "Status", "Stored", "Usage",
@@ -17,10 +19,10 @@ ROOMS = {
     "palate.cli": ["main"],
     "palate.data": [
         "LAYOUTS", "Conversion", "Extracts", "Judgeable", "Kind", "PairRule", "Record", "RecordSet",
-        "RecordStream", "Written", "blind", "convert_source", "inspect_source", "make_extracts", "read_comparisons",
-        "read_documents", "read_judgeable", "read_prompts", "read_records", "read_references",
-        "read_verdicts", "records_as", "split_by_prompt", "stream_records", "write_comparisons",
-        "write_records", "write_verdicts",
+        "RecordStream", "Written", "blind", "convert_source", "inspect_source", "make_extracts",
+        "read_comparisons", "read_documents", "read_judgeable", "read_prompts", "read_records",
+        "read_references", "read_verdicts", "records_as", "split_by_prompt", "stream_records",
+        "write_comparisons", "write_records", "write_verdicts",
     ],
     "palate.data.audit": [
         "CHECKS", "MAX_EXAMPLES", "Audit", "AuditedRecord", "Check", "CheckName", "Finding", "Severity",
@@ -54,10 +56,11 @@ ROOMS = {
     ],
     "palate.home": ["palate_home"],
     "palate.judge": [
-        "BUILT_IN_RUBRICS", "BUILT_IN_SCORERS", "Judge", "JudgeSpec", "JudgedPairs", "LLMJudge",
-        "PairCounts", "PairsFromVerdicts", "Rubric", "Score", "Scorer", "ScorerJudge", "choose_examples",
-        "judge_by_score", "load_judges", "load_rubric", "load_scorer", "pairs_from_scores",
-        "pairs_from_verdicts", "preferred_of", "score_answer",
+        "BUILT_IN_RUBRICS", "BUILT_IN_SCORERS", "CanaryResult", "Finding", "Judge", "JudgeCard", "JudgeSpec",
+        "JudgedPairs", "Jury", "LLMJudge", "PairCounts", "PairsFromVerdicts", "Rubric", "Score", "Scorer",
+        "ScorerJudge", "choose_examples", "judge_by_score", "judge_card", "load_judges", "load_rubric",
+        "load_scorer", "pairs_from_scores", "pairs_from_verdicts", "preferred_of", "run_canaries",
+        "score_answer",
     ],
     "palate.objectives": [
         "LabelLogps", "PairLogps", "PairScores", "RankingLogps", "aot_loss", "aot_unpaired_loss",

@@ -83,6 +83,11 @@ class CanaryResult:
         return len(self.wrong)
 
     @property
+    def num_flipped(self) -> int:
+        """Ties that are none of the judge's saying: each order preferred another answer."""
+        return sum(verdict.flipped for verdict in self.verdicts)
+
+    @property
     def num_wrong_ties(self) -> int:
         """Those of the wrong verdicts that are ties: the judge saw no difference, or the order decided."""
         return sum(verdict.preferred == "tie" for verdict in self.wrong)
@@ -102,6 +107,7 @@ class CanaryResult:
             "num_asked": self.num_asked,
             "num_failed": self.num_failed,
             "num_missing": self.num_missing,
+            "num_flipped": self.num_flipped,
             "num_slips_allowed": num_slips_allowed(self.num_asked - self.num_missing),
             "passed": self.passed,
             "why_not_asked": self.why_not_asked or None,

@@ -272,6 +272,11 @@ def _canary_warnings(canaries: Sequence[CanaryResult]) -> list[str]:
                 f"The canary {result.name} went wrong in {result.num_failed} of {given}: "
                 "an honest slip, or a weakness that more of them would show."
             )
+        if result.name == "identical_pair" and result.num_flipped:
+            said.append(
+                f"Of two identical answers it preferred one in {result.num_flipped} of {result.num_asked} "
+                "pairs, another in each order: a tie in the count, and not what it said."
+            )
     return said
 
 
