@@ -237,8 +237,9 @@ def _separated(
     ridge = np.full(design.shape[1], _RIDGE)
     ridge[0] = _RIDGE_OF_INTERCEPT
     found = _newton(design, y, np.zeros(len(y)), ridge, weight)
-    if found is None:  # a prior of no weight beside the data's scale
-        raise ValueError("x, y and covariates have no finite fit, not even with a prior")
+    if found is None:
+        note = "No fit is found, not even with a prior."
+        return Slope(None, None, None, None, None, deviation, len(y), num_clusters, (note,))
     coefficients = found[0]
     others = np.delete(design, 1, axis=1)
 
