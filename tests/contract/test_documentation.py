@@ -23,7 +23,8 @@ def commands() -> list[str]:
         if name.startswith("-"):
             continue
         below = [f"{name} {inner}" for inner in app[name] if not inner.startswith("-")]
-        found += below or [name]
+        is_one_itself = not below or app[name].default_command is not None
+        found += [name] * is_one_itself + below
     return sorted(found)
 
 
@@ -60,9 +61,10 @@ def test_the_example_on_the_page_is_a_recipe() -> None:
 
 def test_these_are_the_commands() -> None:
     assert commands() == [
+        "annotate", "annotate export", "annotate import", "annotate stats",
         "compare", "data audit", "data convert", "data curate", "data inspect", "data split", "demo",
-        "generate candidates", "generate contrast", "generate triples", "objectives", "plan", "report",
-        "resume", "run", "train", "winrate",
+        "generate candidates", "generate contrast", "generate triples", "judge", "objectives", "plan",
+        "report", "resume", "run", "train", "winrate",
     ]  # fmt: skip
 
 
