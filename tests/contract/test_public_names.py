@@ -19,10 +19,11 @@ ROOMS = {
     "palate.cli": ["main"],
     "palate.data": [
         "LAYOUTS", "Conversion", "Extracts", "Judgeable", "Kind", "PairRule", "Record", "RecordSet",
-        "RecordStream", "Written", "blind", "convert_source", "inspect_source", "make_extracts",
-        "read_comparisons", "read_documents", "read_judgeable", "read_prompts", "read_records",
-        "read_references", "read_verdicts", "records_as", "split_by_prompt", "stream_records",
-        "write_comparisons", "write_records", "write_verdicts",
+        "RecordStream", "VoteFile", "Written", "blind", "convert_source", "inspect_source",
+        "make_extracts", "read_comparisons", "read_documents", "read_judgeable", "read_prompts",
+        "read_records", "read_references", "read_verdicts", "read_votes", "records_as",
+        "split_by_prompt", "stream_records", "write_comparisons", "write_records", "write_verdicts",
+        "write_votes",
     ],
     "palate.data.audit": [
         "CHECKS", "MAX_EXAMPLES", "Audit", "AuditedRecord", "Check", "CheckName", "Finding", "Severity",
@@ -70,8 +71,9 @@ ROOMS = {
         "plackett_luce_loss", "rpo_loss", "sft_loss", "simpo_loss", "sppo_hard_loss", "wpo_weights",
     ],
     "palate.pipeline": [
-        "build_judge", "compare_command", "compare_stage", "judge_file", "judge_material", "plan_recipe",
-        "read_material", "report_stage", "resume_run", "run_demo", "run_recipe", "tokens_of_model",
+        "Address", "annotate_source", "build_judge", "compare_command", "compare_stage", "export_votes",
+        "import_vote_file", "judge_file", "judge_material", "plan_recipe", "read_material",
+        "read_standing", "report_stage", "resume_run", "run_demo", "run_recipe", "tokens_of_model",
         "train_stage",
     ],
     "palate.playground": [

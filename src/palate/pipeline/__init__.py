@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from palate.pipeline.annotating import Address, annotate_source
     from palate.pipeline.auditing import tokens_of_model
     from palate.pipeline.demo import run_demo
     from palate.pipeline.judges import build_judge
@@ -20,15 +21,21 @@ if TYPE_CHECKING:
         run_recipe,
         train_stage,
     )
+    from palate.pipeline.votes import export_votes, import_vote_file, read_standing
 
 __all__ = [
+    "Address",
+    "annotate_source",
     "build_judge",
     "compare_command",
     "compare_stage",
+    "export_votes",
+    "import_vote_file",
     "judge_file",
     "judge_material",
     "plan_recipe",
     "read_material",
+    "read_standing",
     "report_stage",
     "resume_run",
     "run_demo",
@@ -38,11 +45,16 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Address": "annotating",
+    "annotate_source": "annotating",
     "build_judge": "judges",
+    "export_votes": "votes",
+    "import_vote_file": "votes",
     "judge_file": "judging",
     "judge_material": "judging",
     "plan_recipe": "planning",
     "read_material": "judging",
+    "read_standing": "votes",
     "run_demo": "demo",
     "tokens_of_model": "auditing",
 }
