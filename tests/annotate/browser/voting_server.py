@@ -1,20 +1,20 @@
-"""A voting server in a child process, and the store it keeps, for tests that look at it in a browser.
-
-Run as a program it serves the store of its first argument, and prints the address to begin at.
-"""
+"""`palate annotate` in a child process, and the store it keeps, for tests that look at it in a browser."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from palate.annotate.ballots import Ballots
-from palate.annotate.events import Event
+from palate.annotate.events import Event, Task
+from palate.annotate.settings import Settings, write_settings
 from palate.annotate.store import VoteStore
+from palate.records import Comparison, Message, Provenance
 
 
 @dataclass
@@ -29,6 +29,11 @@ class VotingServer:
         """`http://127.0.0.1:PORT`."""
         return "/".join(self.entrance.split("/")[:3])
 
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.root.rpartition(":")[2])
+
     def events(self) -> list[Event]:
         """All that was stored, in order."""
         with VoteStore(self.store) as store:
@@ -41,34 +46,51 @@ class VotingServer:
             ballots.apply(event)
         return list(ballots.of_annotator(annotator).values())
 
+    def chosen(self, annotator: str) -> list[str]:
+        """The texts that were preferred, and `tie` and `both_bad`, in the order of the votes."""
+        with VoteStore(self.store) as store:
+            items = {item.id: item.comparison for item in store.items()}
+        return [_said(items[event.item], event.choice) for event in self.votes(annotator)]
+
+
+def _said(comparison: Comparison, choice: str | None) -> str:
+    sides = {"a": comparison.completion_a, "b": comparison.completion_b}
+    return sides[choice][0].content if choice in sides else str(choice)
+
 
 @contextmanager
-def voting_server(store: Path, port: int = 0) -> Iterator[VotingServer]:
+def voting_server(*arguments: str, store: Path, port: int = 0) -> Iterator[VotingServer]:
     """A server for as long as the block lasts."""
-    command = [sys.executable, __file__, str(store), str(port)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+    command = [sys.executable, "-m", "palate", "annotate", *arguments, "--store", str(store)]
+    command += ["--port", str(port), "--json", "--no-open"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
         try:
             assert child.stdout is not None
-            entrance = child.stdout.readline().strip()
-            assert entrance, "the server did not start"
-            yield VotingServer(entrance, store)
+            line = child.stdout.readline()
+            assert line, "the server did not start"
+            yield VotingServer(json.loads(line)["url"], store)
         finally:
             child.terminate()
             child.wait(20)
 
 
-def _serve(store: Path, port: int) -> None:
-    from palate.annotate.security import Access
-    from palate.annotate.server import build_app
-    from palate.annotate.serving import listen, serve
-    from palate.annotate.voting import Voting
+def comparison(
+    number: int, prompt: str = "", a: str = "", b: str = "", models: tuple[str, str] = ("one", "two")
+) -> Comparison:
+    """A pair of its own number."""
+    return Comparison(
+        (Message("user", prompt or f"question {number}"),),
+        (Message("assistant", a or f"answer {number} of one"),),
+        (Message("assistant", b or f"answer {number} of two"),),
+        Provenance("test", number, {"a": {"model": models[0]}, "b": {"model": models[1]}}),
+    )
 
-    listening = listen("127.0.0.1", port)
-    access = Access(port=listening.getsockname()[1])
-    with VoteStore(store) as votes:
-        app = build_app(Voting(votes), access)
-        serve(app, listening, lambda: print(access.url(), flush=True))  # noqa: T201
 
-
-if __name__ == "__main__":
-    _serve(Path(sys.argv[1]), int(sys.argv[2]))
+def fill_store(
+    path: Path, comparisons: Iterable[Comparison], *, task: Task = "label", question: str = ""
+) -> Path:
+    """A store of these, wanted from everybody, none of them twice."""
+    with VoteStore(path) as store:
+        store.add_items((one, task) for one in comparisons)
+        write_settings(store, Settings(question=question, overlap="all", repeat_share=0))
+    return path

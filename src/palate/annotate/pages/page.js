@@ -33,7 +33,7 @@ export function percent(share, digits = 0) {
 
 export function decimal(value, digits = 2) {
   const options = { maximumFractionDigits: digits, minimumFractionDigits: digits };
-  return new Intl.NumberFormat(data.words.language_tag, options).format(value);
+  return new Intl.NumberFormat(data.words.language_tag, options).format(value).replace("-", "\u2212");
 }
 
 /** The language links keep what else the address says, and the choice is kept for the next visit. */

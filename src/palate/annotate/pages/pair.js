@@ -1,9 +1,9 @@
 // The pair on the screen: its prompt, its two sides, and for how long it has been looked at.
 
 import { say } from "./page.js";
-import { lengthOf, showTurns } from "./texts.js";
+import { widthOf, showTurns } from "./texts.js";
 
-const SHORT_CHARACTERS = 180;
+const SHORT_CHARACTERS = 140;
 const LEAST_SHOWN_MS = 250;
 
 const at = (id) => document.getElementById(id);
@@ -29,7 +29,7 @@ export class Pair {
     showTurns(at("prompt-turns"), item.prompt, "user");
     showTurns(at("left-text"), item.left, "assistant");
     showTurns(at("right-text"), item.right, "assistant");
-    const longest = Math.max(lengthOf(item.left), lengthOf(item.right));
+    const longest = Math.max(widthOf(item.left), widthOf(item.right));
     at("sides").classList.toggle("short", longest <= SHORT_CHARACTERS);
     for (const id of ["left-text", "right-text", "prompt-turns"]) at(id).scrollTop = 0;
     scrollTo(0, 0);

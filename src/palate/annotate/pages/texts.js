@@ -36,6 +36,9 @@ export function showTurns(box, messages, ordinary) {
   box.replaceChildren(...turns);
 }
 
-export function lengthOf(messages) {
-  return messages.reduce((sum, message) => sum + message.content.length, 0);
+const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60]/g;
+
+/** How much room the text takes, in narrow characters: a Chinese one is two. */
+export function widthOf(messages) {
+  return messages.reduce((sum, { content }) => sum + content.length + (content.match(WIDE)?.length ?? 0), 0);
 }

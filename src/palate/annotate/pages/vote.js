@@ -30,6 +30,7 @@ let shown = null;
 let note = "";
 let doneHow = "";
 let votedHere = 0;
+let storedHere = 0;
 
 const queue = new Queue({
   settling,
@@ -41,6 +42,7 @@ const outbox = new Outbox(shelf, store, {
   maySend: () => active,
   onChange: () => refresh(),
   onStored: (event, reply) => {
+    storedHere += 1;
     if (event.annotator === annotator && reply.progress && !settling) queue.progress = reply.progress;
     if (queue.first === null) queue.fill();
   },
@@ -274,10 +276,12 @@ function showSaved() {
   const n = waiting.length;
   const stuck = n > 0 && (outbox.trouble !== "" || !navigator.onLine);
   const late = n > 0 && Date.now() - waiting[0].since > SAVING_SHOWN_AFTER_MS;
+  at("saved").dataset.unsent = String(n);
+  // A moment's sending is not worth a word: it would flicker, and be read out, with every vote.
   let text = at("saved").textContent;
   if (stuck) text = say("waiting", { n });
   else if (late) text = say("saving", { n });
-  else if (n === 0) text = votedHere > 0 || text !== "" ? say("all_saved") : "";
+  else if (n === 0) text = storedHere > 0 ? say("all_saved") : "";
   else savedTimer = setTimeout(showSaved, SAVING_SHOWN_AFTER_MS);
   if (text !== at("saved").textContent) at("saved").textContent = text;
   at("saved").classList.toggle("stuck", stuck);
