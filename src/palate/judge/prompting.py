@@ -158,20 +158,19 @@ def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
 def _system(mode: Mode, rubric: Rubric) -> str:
     parts = [f"You are a judge. {_TASK[mode]}", f'The rubric "{rubric.name}"\n{rubric.instruction}']
     if rubric.criteria:
-        parts.append(
-            "Criteria\n" + "\n".join(_criterion(rubric, place) for place in range(len(rubric.criteria)))
-        )
+        parts.append(_criteria(rubric))
     if mode == "pointwise":
         parts.append(_scale(rubric))
     parts.append(_RULES.format(order=_ORDER[mode]))
     return "\n\n".join(parts)
 
 
-def _criterion(rubric: Rubric, place: int) -> str:
-    criterion = rubric.criteria[place]
-    weighted = any(other.weight != criterion.weight for other in rubric.criteria)
-    weight = f" (weight {criterion.weight:g})" if weighted else ""
-    return f"- {criterion.name}{weight}: {criterion.description}"
+def _criteria(rubric: Rubric) -> str:
+    if len({criterion.weight for criterion in rubric.criteria}) == 1:
+        lines = [f"- {criterion.name}: {criterion.description}" for criterion in rubric.criteria]
+        return "\n".join(["Criteria", *lines])
+    lines = [f"- {each.name} (weight {each.weight:g}): {each.description}" for each in rubric.criteria]
+    return "\n".join(["Criteria, each of which counts by its weight", *lines])
 
 
 def _scale(rubric: Rubric) -> str:
@@ -198,7 +197,10 @@ def _wanted(mode: Mode, rubric: Rubric) -> list[str]:
     names = ", ".join(criterion.name for criterion in rubric.criteria)
     if mode == "pointwise":
         on = f"a whole number from {rubric.scale.min} to {rubric.scale.max}"
-        return [*wanted, f'then "criteria", for each of {names} {on}' if names else f'then "score", {on}']
+        return [
+            *wanted,
+            f'then "criteria", with {on} for each of {names}' if names else f'then "score", {on}',
+        ]
     if names:
-        wanted.append(f'then "criteria", for each of {names} {_CHOICES}')
+        wanted.append(f'then "criteria", with {_CHOICES}, for each of {names}')
     return [*wanted, f'then "verdict", on the whole: {_CHOICES if rubric.allow_ties else _NO_TIE}']
