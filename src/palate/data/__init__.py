@@ -14,6 +14,7 @@ from palate.data.reading import RecordSet, RecordStream, read_records, stream_re
 from palate.data.references import read_references
 from palate.data.split import split_by_prompt
 from palate.data.verdicts import read_verdicts, write_verdicts
+from palate.data.votes import VoteFile, read_votes, write_votes
 from palate.data.writing import Written, write_records
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Record",
     "RecordSet",
     "RecordStream",
+    "VoteFile",
     "Written",
     "blind",
     "convert_source",
@@ -38,10 +40,12 @@ __all__ = [
     "read_records",
     "read_references",
     "read_verdicts",
+    "read_votes",
     "records_as",
     "split_by_prompt",
     "stream_records",
     "write_comparisons",
     "write_records",
     "write_verdicts",
+    "write_votes",
 ]
