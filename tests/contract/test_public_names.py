@@ -9,7 +9,8 @@ import pytest
 ROOMS = {
     "palate": ["__version__"],
     "palate.annotate": [
-        "Access", "Ballots", "Event", "Item", "Settings", "Standing", "VoteStore", "Voting", "build_app", "serve",
+        "Access", "Ballots", "Event", "Item", "Settings", "Standing", "VoteStore", "Voting",
+        "build_app", "serve",
     ],
     "palate.asking": [
         "Account", "AskedForm", "Asker", "Attempt", "Budget", "Endpoint", "Limits", "ModelAccount", "Price",

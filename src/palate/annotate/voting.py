@@ -13,7 +13,6 @@ from palate.annotate.inputs import SentChoice, SentEvent
 from palate.annotate.pooling import disagreements, pool_votes
 from palate.annotate.queue import Progress, Queue, side_on_left
 from palate.annotate.settings import read_settings
-from palate.annotate.standing import standing
 from palate.annotate.store import VoteStore
 from palate.records import Messages
 
@@ -140,6 +139,9 @@ class Voting:
         Raises:
             StoreUnavailable: the store cannot be read.
         """
+        # scipy comes along, and nobody who wants to vote waits for it.
+        from palate.annotate.standing import standing
+
         with self._overview_lock:
             self._overview.catch_up()
             ballots, items = self._overview.ballots, self._overview.items
