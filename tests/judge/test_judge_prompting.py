@@ -95,6 +95,15 @@ def test_what_is_shown_of_each_kind_of_question() -> None:
     assert listwise_data(PROMPT, [said("x"), said("y")])["answers"] == {"answer_1": "x", "answer_2": "y"}
 
 
+def test_a_reference_is_said_to_be_from_whoever_asks() -> None:
+    """It may be notes for grading: those are to be followed, though they stand among the material."""
+    with_one = judge_messages("pointwise", TITLES, pointwise_data(PROMPT, said("x"), "Names the lake."))
+    assert "Its `reference` comes from the person who asks" in with_one[1].content.partition("<<<begin")[0]
+    assert (
+        "reference" not in judge_messages("pointwise", TITLES, pointwise_data(PROMPT, said("x")))[1].content
+    )
+
+
 def test_reasoning_comes_first_and_the_verdict_last() -> None:
     schema = verdict_schema("pairwise", TITLES)
     assert list(schema["properties"]) == ["reasoning", "criteria", "verdict"] == schema["required"]

@@ -345,3 +345,22 @@ def test_an_example_that_ties_needs_a_rubric_with_ties() -> None:
 def test_numbers_out_of_bounds(options: dict[str, Any]) -> None:
     with pytest.raises(JudgeError, match="a temperature is from 0 to 5"):
         judge(**options)
+
+
+@pytest.mark.parametrize("mode", ["pairwise", "pointwise", "listwise"])
+def test_a_verdict_says_how_it_came_about(mode: Any) -> None:
+    """Also where the judge has a name of its own, model, server, rubric and request can be found."""
+    one = judge(name="me", mode=mode)
+    [verdict] = one.judge(SCENE[:1])
+    said = {key: verdict.detail[key] for key in ("server", "model", "mode", "rubric", "rubric_id")}
+    assert said == {
+        "server": "stand-in",
+        "model": "honest",
+        "mode": mode,
+        "rubric": "preference",
+        "rubric_id": PREFERENCE.id,
+    }
+    looks = [call.detail for call in verdict.calls] or [verdict.detail["said_a"], verdict.detail["said_b"]]
+    assert {look["request"] for look in looks} == {
+        request.key("stand-in") for request in one.requests_for(SCENE[:1])
+    }

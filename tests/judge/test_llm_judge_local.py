@@ -18,7 +18,7 @@ from palate.judge.rubric import load_rubric
 from palate.playground import model_folder
 from palate.records import Message
 
-SCENE = comparisons(3)
+SCENE = comparisons(1)
 
 
 @pytest.fixture(scope="module")

@@ -42,8 +42,8 @@ class _Look:
 class Listwise:
     """What is asked about the answers to each prompt, and what the replies say."""
 
-    def __init__(self, name: str, questions: Questions, orders: Orders, server: str) -> None:
-        self._name, self._questions, self._orders, self._server = name, questions, orders, server
+    def __init__(self, name: str, questions: Questions, orders: Orders) -> None:
+        self._name, self._questions, self._orders = name, questions, orders
 
     def requests(self, comparisons: Sequence[Comparison]) -> list[Request]:
         """One for each prompt and order.
@@ -93,7 +93,7 @@ class Listwise:
         request = self._request(prompt, order)
         reply = reply_to(request)
         read = read_strictly(reply)
-        detail: dict[str, Any] = {"request": request.key(self._server)}
+        detail: dict[str, Any] = {"request": self._questions.key(request)}
         if read.value is None:
             return _Look(order, None, reply.text, read.problem, {**detail, "why": read.why})
         places = [read.value["places"][f"answer_{number}"] for number in range(1, len(order) + 1)]

@@ -85,6 +85,7 @@ class LLMJudge:
         self._name = name or model
         self._references = dict(references or {})
         questions = Questions(
+            asker.server,
             model,
             rubric,
             mode,
@@ -97,11 +98,11 @@ class LLMJudge:
         )
         self._asking: _Asking
         if mode == "pairwise":
-            self._asking = Pairwise(self._name, questions, orders, asker.server)
+            self._asking = Pairwise(self._name, questions, orders)
         elif mode == "pointwise":
-            self._asking = Pointwise(self._name, questions, asker.server)
+            self._asking = Pointwise(self._name, questions)
         else:
-            self._asking = Listwise(self._name, questions, orders, asker.server)
+            self._asking = Listwise(self._name, questions, orders)
 
     @property
     def name(self) -> str:

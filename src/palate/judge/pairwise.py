@@ -22,8 +22,8 @@ Side = Literal["a", "b"]
 class Pairwise:
     """What is asked about comparisons, and what the replies say."""
 
-    def __init__(self, name: str, questions: Questions, orders: Orders, server: str) -> None:
-        self._name, self._questions, self._orders, self._server = name, questions, orders, server
+    def __init__(self, name: str, questions: Questions, orders: Orders) -> None:
+        self._name, self._questions, self._orders = name, questions, orders
 
     def requests(self, comparisons: Sequence[Comparison]) -> list[Request]:
         """All of them; those about equal texts are equal."""
@@ -66,7 +66,7 @@ class Pairwise:
         request = self._request(comparison, first)
         reply = reply_to(request)
         read = read_strictly(reply)
-        detail: dict[str, Any] = {"request": request.key(self._server)}
+        detail: dict[str, Any] = {"request": self._questions.key(request)}
         if read.value is None:
             return JudgeCall(first, None, read.problem, reply.text, {**detail, "why": read.why})
         other: Side = "b" if first == "a" else "a"

@@ -21,8 +21,8 @@ class Pointwise:
     An answer that stands in several comparisons is one request, and has one score.
     """
 
-    def __init__(self, name: str, questions: Questions, server: str) -> None:
-        self._name, self._questions, self._server = name, questions, server
+    def __init__(self, name: str, questions: Questions) -> None:
+        self._name, self._questions = name, questions
 
     def requests(self, comparisons: Sequence[Comparison]) -> list[Request]:
         """All of them; those about equal texts are equal."""
@@ -50,7 +50,7 @@ class Pointwise:
             request = self._request(comparison, completion)
             reply = reply_to(request)
             read = read_strictly(reply)
-            said: dict[str, Any] = {"request": request.key(self._server), "text": reply.text}
+            said: dict[str, Any] = {"request": self._questions.key(request), "text": reply.text}
             if read.value is None:
                 detail.setdefault("problem", read.problem)
                 said["problem"] = read.problem

@@ -61,6 +61,11 @@ _EXAMPLES = (
     "are examples, and not what you judge now."
 )
 
+_REFERENCE = (
+    " Its `reference` comes from the person who asks for the judgement, and is a right answer or notes for "
+    "grading: judge by it, as far as the rubric wants it."
+)
+
 
 def judge_messages(
     mode: Mode, rubric: Rubric, data: Mapping[str, Any], *, examples: Sequence[Example] = (), seed: int = 0
@@ -76,8 +81,8 @@ def judge_messages(
     parts = []
     if examples:
         parts += [_EXAMPLES, quote("examples", {"cases": list(examples)}, seed=seed)]
-    reference = " with a reference to judge by" if "reference" in data else ""
-    parts += [f"This is what you judge{reference}:", quote("data", data, seed=seed), _request(mode, rubric)]
+    reference = _REFERENCE if "reference" in data else ""
+    parts += [f"This is what you judge.{reference}", quote("data", data, seed=seed), _request(mode, rubric)]
     return (Message("system", _system(mode, rubric)), Message("user", "\n\n".join(parts)))
 
 

@@ -17,6 +17,8 @@ __all__ = ["Questions"]
 class Questions:
     """A judge's manner of asking. The same material gives the same request, on every run and machine."""
 
+    server: str
+    """Who is asked, as it stands in a request's key."""
     model: str
     rubric: Rubric
     mode: Mode
@@ -48,9 +50,15 @@ class Questions:
             ),
         )
 
+    def key(self, request: Request) -> str:
+        """Under which the store has what came back."""
+        return request.key(self.server)
+
     def lineage(self) -> dict[str, Any]:
         """How its verdicts came about: what stands in the detail of each."""
         return {
+            "server": self.server,
+            "model": self.model,
             "mode": self.mode,
             "rubric": self.rubric.name,
             "rubric_id": self.rubric.id,
