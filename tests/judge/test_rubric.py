@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from palate.errors import JudgeError
-from palate.judge.rubric import BUILT_IN_RUBRICS, load_rubric, parse_rubric
+from palate.judge.rubric import BUILT_IN_RUBRICS, Criterion, Rubric, Scale, load_rubric, parse_rubric
 
 MINIMAL = "name: titles\ninstruction: Which title would make you click?\n"
 
@@ -106,3 +107,14 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(JudgeError, match="cannot be read"):
         load_rubric(tmp_path / "x.yaml")
+
+
+def test_the_manual_shows_everything_a_rubric_can_say() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "judge.md").read_text()
+    [shown] = [
+        block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "instruction:" in block
+    ]
+    rubric = parse_rubric(shown)
+    assert rubric.model_fields_set == set(Rubric.model_fields)
+    assert rubric.scale.model_fields_set == set(Scale.model_fields)
+    assert rubric.criteria[0].model_fields_set == set(Criterion.model_fields)
