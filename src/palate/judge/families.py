@@ -22,7 +22,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "mistral": ("mistral", "mixtral", "ministral", "codestral", "magistral", "zephyr"),
     "deepseek": ("deepseek",),
     "phi": ("phi",),
-    "command": ("command", "aya", "c4ai"),
+    "command": ("command", "aya"),
     "glm": ("glm", "chatglm"),
     "yi": ("yi",),
     "grok": ("grok",),
