@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from judging_scene import answer, comparisons, worth_of
 from judging_server import scripted_answer
 from stand_in_asker import StandInAsker, material
@@ -321,6 +323,22 @@ class TestEveryMode:
     def test_nothing_to_judge_is_nothing_asked(self, mode: Any) -> None:
         assert judge(mode=mode).judge([]) == []
 
+    @settings(max_examples=15, deadline=None)
+    @given(order=st.permutations(range(6)), turns=st.lists(st.booleans(), min_size=6, max_size=6))
+    def test_order_and_sides_of_the_comparisons_change_nothing(
+        self, mode: Any, order: list[int], turns: list[bool]
+    ) -> None:
+        """The same questions are asked, and each two texts get the same verdict, whatever they are called."""
+        scene = lists(4)
+        moved = [turned(scene[i]) if turns[i] else scene[i] for i in order]
+        straight, other = judge("longer", mode=mode), judge("longer", mode=mode)
+        keys = [{r.key("") for r in j.requests_for(c)} for j, c in ((straight, scene), (other, moved))]
+        assert keys[0] == keys[1]
+        verdicts = straight.judge(scene)
+        for place, verdict in zip(order, other.judge(moved), strict=True):
+            assert _winner(verdict) == _winner(verdicts[place])
+            assert verdict.flipped == verdicts[place].flipped
+
     def test_another_seed_asks_anew_and_the_same_seed_does_not(self, mode: Any) -> None:
         keys = [
             {request.key("") for request in judge(mode=mode, seed=seed).requests_for(SCENE)}
@@ -328,6 +346,11 @@ class TestEveryMode:
         ]
         assert keys[0] == keys[1]
         assert not keys[0] & keys[2]
+
+
+def _winner(verdict: Verdict) -> object:
+    sides = {"a": verdict.comparison.completion_a, "b": verdict.comparison.completion_b}
+    return sides.get(verdict.preferred or "", verdict.preferred)
 
 
 def test_names() -> None:
