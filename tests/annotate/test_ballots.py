@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from voted import Box
 
@@ -66,6 +66,7 @@ def seen(ballots: Ballots) -> dict[str, object]:
     }
 
 
+@settings(deadline=None)
 @given(histories())
 def test_the_fold_equals_working_it_out_from_all_events(events: list[Event]) -> None:
     ballots = Ballots(events)
@@ -82,6 +83,7 @@ def test_the_fold_equals_working_it_out_from_all_events(events: list[Event]) -> 
     }
 
 
+@settings(deadline=None)
 @given(histories(), st.integers(0, 30))
 def test_it_may_be_folded_in_parts(events: list[Event], cut: int) -> None:
     ballots = Ballots(events[:cut])

@@ -69,15 +69,18 @@ def test_where_nothing_is_shared_and_nothing_known_it_is_a_random_order() -> Non
 
 def test_a_queue_that_goes_on_knows_what_one_made_anew_knows() -> None:
     """Votes, changed votes and undone votes, folded in as they come."""
-    items, box = grid(5, 4), Box()
+    many = [comparison(f"q{n}", "x", "y", [("m", "n"), ("n", "o"), ("o", "m")][n % 3]) for n in range(12)]
+    items, box = items_of(*(item.comparison for item in grid(5, 4)), *many), Box()
     queue = Queue(items, SETTINGS)
-    for step in range(40):
-        item = items[(step * 7) % len(items)]
+    for step in range(60):
+        item = items[(step * 7) % len(items)] if step % 2 else items[30 + step % 5]
         vote = box.vote(item, ("a", "b", "tie", "both_bad")[step % 4], by=f"person {step % 3}")
         if step % 5 == 0:
             box.undo(vote)
-        anew = next_items(box.ballots, items, "ann", SETTINGS, 8)
-        assert queue.next_items(box.ballots, "ann", 8) == anew
+        anew = next_items(box.ballots, items, "ann", SETTINGS, 40)
+        assert queue.next_items(box.ballots, "ann", 40) == anew
+    empty = Box().ballots
+    assert queue.next_items(empty, "ann", 40) == next_items(empty, items, "ann", SETTINGS, 40)
 
 
 def test_asking_so_finds_the_order_with_fewer_votes() -> None:

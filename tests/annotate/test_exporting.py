@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from voted import Box, comparison, items_of, some_items
 
@@ -53,6 +53,7 @@ def test_each_item_without_a_pair_has_its_reason() -> None:
     assert len(pairs_from_votes(box.ballots, items, store="s").pairs) == 3
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(("a", "b", "tie", "both_bad", "undo")))))
 def test_nothing_is_lost_and_nothing_undone_comes_out(doings: list[tuple[int, str]]) -> None:
     items, box = some_items(5), Box()

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from voted import Box, some_items
 
@@ -133,12 +134,14 @@ def test_random_orders_differ_between_people_and_seeds_and_stay() -> None:
     assert order("ann", 0) == orders[0]
 
 
+@hypothesis_settings(deadline=None)
 @given(st.integers(1, 60), st.integers(1, 15), st.sampled_from([0.0, 0.05, 0.5, 1.0]), st.integers(0, 5))
 def test_repeats_come_once_after_enough_others_and_progress_counts_them(
     num_items: int, after: int, share: float, seed: int
 ) -> None:
     items, box = some_items(num_items), Box()
     settings = Settings(repeat_share=share, repeat_after=after, seed=seed)
+    told = Queue(items, settings).progress(box.ballots, "ann").total
     seen = vote_through(items, settings, box, "ann")
     places = {(one.item.number, one.repeat): place for place, one in enumerate(seen)}
     assert len(places) == len(seen)  # no showing twice
@@ -149,6 +152,7 @@ def test_repeats_come_once_after_enough_others_and_progress_counts_them(
     assert share or not any(repeat for _, repeat in places)
     progress = Queue(items, settings).progress(box.ballots, "ann")
     assert (progress.done, progress.left, progress.finished) == (len(seen), 0, True)
+    assert len(seen) <= told <= len(seen) + after
 
 
 def test_about_the_share_that_was_asked_for_comes_twice() -> None:
@@ -163,6 +167,10 @@ def test_progress_tells_beforehand_how_many_there_will_be() -> None:
     settings = Settings(repeat_share=0.2, repeat_after=5)
     told = Queue(items, settings).progress(box.ballots, "ann").total
     assert told == len(vote_through(items, settings, box, "ann")) > 40
+    # With fewer than five others after it, an item cannot come again.
+    assert (
+        Queue(items[:5], Settings(repeat_share=1, repeat_after=5)).progress(Box().ballots, "ann").total == 5
+    )
 
 
 def test_a_queue_takes_more_items() -> None:

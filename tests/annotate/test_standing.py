@@ -25,8 +25,8 @@ def test_an_empty_store_says_nothing() -> None:
 
 
 def test_people_and_their_habits() -> None:
-    """Eight showings of ann's: six items, two of them again. Left: of the five votes for a side, a where a
-    stood left twice (item 0, and 0 again), b where b stood left once (2): 3 of 5. Held: 0 yes, 1 no."""
+    """Eight showings of ann's: six items, two of them again. Left: of the five votes for a side, b where b
+    stood left once (item 2), and a where a stood left once (0): 2 of 5. Held: 0 yes, 1 no."""
     items, box = some_items(7), Box()
     box.vote(items[0], "a", left="a", seconds=1.0)
     box.vote(items[1], "b", left="a", seconds=3.0)
@@ -34,7 +34,7 @@ def test_people_and_their_habits() -> None:
     box.vote(items[3], "tie", left="a")
     box.vote(items[4], "both_bad", left="b")
     box.vote(items[5], "a", source="old.csv:3")
-    box.vote(items[0], "a", left="a", repeat=1)
+    box.vote(items[0], "a", left="b", repeat=1)
     box.vote(items[1], "a", left="b", repeat=1)
     box.skip(items[6])
     (ann,) = stand(box, items)["annotators"]
@@ -43,11 +43,11 @@ def test_people_and_their_habits() -> None:
     shares = {
         name: (ann[name]["num"], ann[name]["num_of"]) for name in ("ties", "both_bad", "left", "consistent")
     }
-    assert shares == {"ties": (1, 8), "both_bad": (1, 8), "left": (3, 5), "consistent": (1, 2)}
+    assert shares == {"ties": (1, 8), "both_bad": (1, 8), "left": (2, 5), "consistent": (1, 2)}
     assert ann["median_seconds"] == 3.0
-    assert ann["left"]["value"] == 0.6
+    assert ann["left"]["value"] == 0.4
     low, high = ann["left"]["interval_95"]
-    assert (round(low, 3), round(high, 3)) == (0.231, 0.882)  # Wilson's for 3 of 5
+    assert (round(low, 3), round(high, 3)) == (0.118, 0.769)  # Wilson's for 2 of 5
 
 
 def test_agreement_by_hand() -> None:
@@ -65,6 +65,22 @@ def test_agreement_by_hand() -> None:
     assert agreement["alpha"]["value"] == pytest.approx(1 - 0.3 * 19 * 20 / (2 * 11 * 9))
     assert agreement["fleiss"]["value"] == pytest.approx((0.7 - 0.505) / 0.495)
     assert (found["num_disagreements"], found["decided"]["level"], found["decided"]["one_side"]) == (3, 3, 7)
+
+
+def test_intervals_know_which_items_are_of_one_prompt() -> None:
+    """The same votes say less where the items are of two prompts than where each has its own."""
+
+    def width(items) -> list[float]:
+        box = Box()
+        for number, item in enumerate(items):
+            box.vote(item, "ab"[number % 2], by="ann")
+            box.vote(item, "ab"[number % 2] if number < 20 else "ab"[number % 3 == 0], by="ben")
+        agreement = stand(box, items)["agreement"]
+        found = [agreement["pairs"][0]["kappa"], agreement["alpha"], agreement["fleiss"]]
+        return [high - low for low, high in (one["interval_95"] for one in found)]
+
+    shared = items_of(*(comparison(f"p{number // 20}", f"x{number}", "y") for number in range(40)))
+    assert all(one > other for one, other in zip(width(shared), width(some_items(40)), strict=True))
 
 
 def test_fleiss_needs_a_panel_of_one_size() -> None:

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palate.data.messages import Unusable
@@ -85,6 +85,7 @@ def test_nothing_else_is_guessed_at(value) -> None:
         choice_in({"winner": value}, VoteColumns("a", "b", "winner"))
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_text_is_an_accident(text: str) -> None:
     with contextlib.suppress(Unusable):

@@ -183,7 +183,8 @@ class Queue:
         votes = ballots.of_annotator(annotator)
         open_items = self._open(ballots, annotator)
         repeated = self._plan(annotator).repeated
-        # A repeat comes only if enough others lie in between: counted as if all that is open were voted on.
+        # A repeat comes only if enough others lie in between: counted as if all that is open came before all
+        # that comes again. Where repeats come in between, the last few items may have fewer after them.
         num_others = [repeat.num_since + len(open_items) for repeat in self._repeats(ballots, annotator)]
         num_others += [len(open_items) - place for place, id in enumerate(open_items, 1) if id in repeated]
         num_repeats = 0
