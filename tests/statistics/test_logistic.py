@@ -146,6 +146,19 @@ def test_separated_by_hand() -> None:
         assert 2 * (top - here) == pytest.approx(3.841459, abs=1e-5)
 
 
+def test_separated_far_from_the_middle() -> None:
+    """One win among twenty, at the largest x: the intercept has no prior, so the residuals add up to 0."""
+    x = np.arange(20.0)
+    found = slope(x, (x == 19).astype(float))
+    assert found.value is not None
+    assert found.intercept is not None
+    assert found.interval_95 is not None
+    odds = found.intercept + found.value * standardised(x)
+    p = 1 / (1 + np.exp(-odds))
+    assert p.sum() == pytest.approx(1, abs=1e-4)
+    assert found.interval_95[0] > 0
+
+
 def test_separated_rows_of_few_prompts_prove_little() -> None:
     x, y = list(range(-20, 0)) + list(range(1, 21)), [0] * 20 + [1] * 20
     many, few = slope(x, y), slope(x, y, [0, 1] * 20)
