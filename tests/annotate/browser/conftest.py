@@ -1,4 +1,4 @@
-"""A real browser, watched: nothing may go wrong in it unnoticed, and it may ask no other host for anything."""
+"""A real browser, watched: nothing goes wrong in it unnoticed, and it asks no other host for anything."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def watched(chromium: Any) -> Iterator[Callable[..., Watched]]:
     assert problems == []
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VotingServer]:
     """One of 40 pairs for tests that each vote under a name of their own."""
     path: Path = tmp_path_factory.mktemp("shared") / "votes.sqlite3"

