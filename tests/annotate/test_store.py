@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -158,6 +159,10 @@ def test_a_vote_and_its_undo_in_one_transaction(store: VoteStore) -> None:
     assert [event.kind for event in store.events()] == ["vote", "undo"]
     with pytest.raises(NothingToUndo, match="undone already"):
         store.append_all([undo("u2", cast)])
+    other = vote("k2", items[0])
+    with pytest.raises(NothingToUndo, match="undone already"):
+        store.append_all([other, undo("u3", other), undo("u4", other)])
+    assert len(store.events()) == 2
 
 
 def test_all_or_none(store: VoteStore) -> None:
@@ -220,6 +225,16 @@ def test_settings(store: VoteStore) -> None:
     assert store.setting("seed") == "text"
     with pytest.raises(TypeError):
         store.set_setting("seed", {1, 2})
+
+
+def test_many_settle_on_one_value(store_url: str) -> None:
+    with VoteStore(store_url) as one, VoteStore(store_url) as two, ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit((one, two)[n % 2].settled, "identity", {"number": n}) for n in range(16)]
+        told = [future.result() for future in asked]
+        assert told == [told[0]] * 16
+        assert one.setting("identity") == told[0]
+        one.set_setting("identity", None)
+        assert two.settled("identity", 1) is None
 
 
 def test_one_key_from_many_threads_is_one_event(store: VoteStore) -> None:

@@ -158,6 +158,25 @@ class VoteStore:
         with self._writing:
             self._database.again_if_lost(store)
 
+    def settled(self, name: str, value: Any) -> Any:
+        """What is set under a name; where nothing is, the value is set, and whoever asks later is told that.
+
+        Raises:
+            TypeError: JSON cannot say it. StoreUnavailable: the store cannot be read or written.
+        """
+        text = json.dumps(value, sort_keys=True)
+        query = select(SETTINGS.c.value).where(SETTINGS.c.name == name)
+
+        def store() -> str:
+            with self._database.writing() as connection:
+                there = connection.scalar(query)
+                if there is None:
+                    connection.execute(insert(SETTINGS).values(name=name, value=text))
+                return text if there is None else there
+
+        with self._writing:
+            return json.loads(self._database.again_if_lost(store))
+
     def close(self) -> None:
         """Let go of the database. Closing twice is fine; no other thread may be using it."""
         self._group.close()
