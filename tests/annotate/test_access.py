@@ -81,6 +81,12 @@ def test_any_other_address_needs_a_password(host: str) -> None:
         Access(8765, host)
 
 
+def test_a_name_for_others_needs_a_password() -> None:
+    """Something in front of the server lets them in, though it listens to this machine alone."""
+    with pytest.raises(CallError, match="no password"):
+        Access(8765, public_names=(PublicName.parse("https://votes.example.org"),))
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "[::]", "0:0:0:0:0:0:0:0"])
 def test_every_address_needs_a_name(host: str) -> None:
     with pytest.raises(CallError, match="every address") as caught:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,8 +28,8 @@ PAYLOADS = [
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[VoteStore]:
-    with VoteStore(tmp_path / "votes.sqlite3") as found:
+def store(store_url: str) -> Iterator[VoteStore]:
+    with VoteStore(store_url) as found:
         yield found
 
 
@@ -225,8 +224,8 @@ def test_a_store_that_fails_acknowledges_nothing(browser: Browser, monkeypatch: 
     assert answer.json()["error"] == {"what": "the disk is full", "why": "", "next": "make room"}
 
 
-def test_several_servers_on_one_store_know_what_the_others_took_in(browser: Browser, tmp_path: Path) -> None:
-    with VoteStore(tmp_path / "votes.sqlite3") as second:
+def test_several_servers_on_one_store_know_what_the_others_took_in(browser: Browser, store_url: str) -> None:
+    with VoteStore(store_url) as second:
         other = Browser(build_app(Voting(second), access := Access(PORT)), access).enter()
         item = shown(browser)["items"][0]["item"]
         browser.post(sent_vote(item))

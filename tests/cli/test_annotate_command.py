@@ -135,6 +135,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
         (["PAIRS", "--limit", "0"], "--limit 0"),
         (["PAIRS", "--host", "0.0.0.0"], "there is no password"),
         (["PAIRS", "--host", "192.168.1.5"], "there is no password"),
+        (["PAIRS", "--public-name", "votes.lan"], "there is no password"),
         (["PAIRS", "--password-env", "NOT_SET"], 'variable "NOT_SET" is not set'),
         (["PAIRS", "--overlap", "some"], "--overlap"),
         (["PAIRS", "--overlap", "0"], "overlap"),

@@ -155,10 +155,11 @@ class Access:
     _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     def __post_init__(self) -> None:
-        if not is_loopback(self.host) and self.password is None:
+        if not self.is_loopback and self.password is None:
+            who = "under a public name" if is_loopback(self.host) else f"on {self.host}"
             raise CallError(
-                f"on {self.host} whoever reaches this machine reaches the votes, and there is no password",
-                where="--host",
+                f"{who} others reach the votes, and there is no password",
+                where="--public-name" if is_loopback(self.host) else "--host",
                 next="put a password into an environment variable and name it: --password-env NAME",
             )
         if self._is_everywhere and not self.public_names:
