@@ -19,7 +19,7 @@ class TestPosition:
     def test_by_hand(self) -> None:
         """Agreed, agreed, flipped to first, flipped to second, half flipped, one look missing.
 
-        Flips 2 of 5. Looks 11: the first in 1 + 1 + 2 + 0 + 1 + 1 = 6, the second in 1 + 1 + 0 + 2 = 4, a tie.
+        Flips 2 of 5. Looks 11: first in 1 + 1 + 2 + 0 + 1 + 1 = 6, second in 1 + 1 + 0 + 2 = 4, a tie.
         """
         one, two, three, four, five, six = many(6)
         found = position_figures(

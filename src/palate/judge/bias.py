@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from palate.judge.sides import Label, a_is_one, score_of_a, side_of
+from palate.judge.sides import Label, names_of, score_of_a, side_of
 from palate.records import Comparison, Messages, Verdict
 from palate.statistics.logistic import Slope, slope
 from palate.statistics.win_rates import Outcome, win_rate
@@ -97,7 +97,7 @@ def excess_of(
     own_sum = others_sum = 0.0
     for verdict in verdicts:
         comparison = verdict.comparison
-        is_a, label = leaning(comparison), others.get(comparison.id)
+        is_a, label = leaning(comparison), others.get(names_of(comparison).id)
         if is_a is None or label is None or verdict.preferred is None:
             continue
         own = score_of_a(verdict.preferred)
@@ -105,7 +105,7 @@ def excess_of(
         own, theirs = (own, theirs) if is_a else (1 - own, 1 - theirs)
         own_sum, others_sum = own_sum + own, others_sum + theirs
         outcomes.append("win" if own > theirs else "loss" if own < theirs else "tie")
-        prompts.append(comparison.prompt_id)
+        prompts.append(names_of(comparison).prompt_id)
     if not outcomes:
         return None
     result = win_rate(outcomes, prompts)
@@ -148,7 +148,7 @@ def position_figures(verdicts: Sequence[Verdict]) -> PositionFigures:
     look_prompts: list[str] = []
     num_half = num_to_first = 0
     for verdict in verdicts:
-        prompt = verdict.comparison.prompt_id
+        prompt = names_of(verdict.comparison).prompt_id
         said = {call.shown_first: call.preferred for call in verdict.calls}
         for call in verdict.calls:
             if call.preferred is not None:
@@ -220,9 +220,9 @@ def length_figures(verdicts: Sequence[Verdict], others: Mapping[str, Label], aga
     """
     given = [(v.comparison, score_of_a(v.preferred)) for v in verdicts if v.preferred is not None]
     shared = [
-        (comparison, score_of_a(side_of(comparison, others[comparison.id])))
+        (comparison, score_of_a(side_of(comparison, others[names_of(comparison).id])))
         for comparison, _ in given
-        if comparison.id in others
+        if names_of(comparison).id in others
     ]
     outcomes: list[Outcome] = []
     prompts: list[str] = []
@@ -230,7 +230,7 @@ def length_figures(verdicts: Sequence[Verdict], others: Mapping[str, Label], aga
         a_is_longer = _a_is_longer(comparison)
         if a_is_longer is not None:
             outcomes.append("tie" if of_a == 0.5 else "win" if (of_a == 1) == a_is_longer else "loss")
-            prompts.append(comparison.prompt_id)
+            prompts.append(names_of(comparison).prompt_id)
     own, of_others = _slope(given), _slope(shared)
     return LengthFigures(
         slope=own.value,
@@ -246,7 +246,7 @@ def length_figures(verdicts: Sequence[Verdict], others: Mapping[str, Label], aga
 
 def _slope(scores: Sequence[tuple[Comparison, float]]) -> Slope:
     by_generator = _fit(scores, _stands_first)
-    return _fit(scores, a_is_one) if by_generator.value is None else by_generator
+    return _fit(scores, _is_one) if by_generator.value is None else by_generator
 
 
 def _fit(scores: Sequence[tuple[Comparison, float]], stands_first: Callable[[Comparison], bool]) -> Slope:
@@ -256,13 +256,17 @@ def _fit(scores: Sequence[tuple[Comparison, float]], stands_first: Callable[[Com
         first = stands_first(comparison)
         differences.append(difference if first else -difference)
         wins.append(of_a if first else 1 - of_a)
-    return slope(differences, wins, [comparison.prompt_id for comparison, _ in scores])
+    return slope(differences, wins, [names_of(comparison).prompt_id for comparison, _ in scores])
+
+
+def _is_one(comparison: Comparison) -> bool:
+    return names_of(comparison).a_is_one
 
 
 def _stands_first(comparison: Comparison) -> bool:
     """Whether `a` is the side that is asked about: by the generators' names, else by content."""
     a, b = comparison.generators
-    return a_is_one(comparison) if a is None or b is None or a == b else a < b
+    return names_of(comparison).a_is_one if a is None or b is None or a == b else a < b
 
 
 def _a_is_longer(comparison: Comparison) -> bool | None:

@@ -18,7 +18,7 @@ from palate.judge.findings import Figures, Finding, findings_of, warnings_of
 from palate.judge.headline import Headline, headline_of
 from palate.judge.judging import Judge
 from palate.judge.jury import jurors_of
-from palate.judge.sides import Label, are_identical, label_of, most, pool_votes
+from palate.judge.sides import Label, are_identical, label_of, most, names_of, pool_votes
 from palate.records import Verdict, Vote
 from palate.statistics.agreement import Agreement, cohens_kappa, krippendorff_alpha
 
@@ -165,7 +165,7 @@ def _card(
         models=tuple(models),
         figures=figures,
         missing_reasons=dict(sorted(problems.items(), key=lambda item: (-item[1], item[0]))),
-        num_distinct=len({verdict.comparison.id for verdict in verdicts}),
+        num_distinct=len({names_of(verdict.comparison).id for verdict in verdicts}),
         alpha=None,
         headline=None,
         withheld_because="",
@@ -187,11 +187,11 @@ def _kappa(verdicts: Sequence[Verdict], people: Mapping[str, Label], seed: int) 
     theirs: list[Label] = []
     prompts: list[str] = []
     for verdict in verdicts:
-        label = people.get(verdict.comparison.id)
+        label = people.get(names_of(verdict.comparison).id)
         if label is not None and verdict.preferred is not None:
             own.append(label_of(verdict.comparison, verdict.preferred))
             theirs.append(label)
-            prompts.append(verdict.comparison.prompt_id)
+            prompts.append(names_of(verdict.comparison).prompt_id)
     return cohens_kappa(own, theirs, clusters=prompts, seed=seed)
 
 
@@ -212,7 +212,7 @@ def _others(name: str, jurors: _Jurors) -> dict[str, Label]:
         for verdict in verdicts:
             if other != name and verdict.preferred is not None and not are_identical(verdict.comparison):
                 label = label_of(verdict.comparison, verdict.preferred)
-                labels.setdefault(verdict.comparison.id, []).append(label)
+                labels.setdefault(names_of(verdict.comparison).id, []).append(label)
     return {comparison: most(of_one) for comparison, of_one in labels.items()}
 
 
@@ -222,7 +222,7 @@ def _alpha(jurors: _Jurors, seed: int) -> Agreement:
     for name, (_, verdicts) in jurors.items():
         ratings[name] = {}
         for item, verdict in enumerate(verdicts):
-            clusters[item] = verdict.comparison.prompt_id
+            clusters[item] = names_of(verdict.comparison).prompt_id
             if verdict.preferred is not None:
                 ratings[name][item] = label_of(verdict.comparison, verdict.preferred)
     return krippendorff_alpha(ratings, clusters=clusters, seed=seed)

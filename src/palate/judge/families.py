@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from palate.judge.bias import Excess, Rate, excess_of, rate_of
-from palate.judge.sides import Label
+from palate.judge.sides import Label, names_of
 from palate.records import Comparison, Verdict
 from palate.statistics.win_rates import Outcome
 
@@ -112,7 +112,7 @@ def family_figures(
         else "loss"
         for verdict in asked
     ]
-    preference = rate_of(outcomes, [verdict.comparison.prompt_id for verdict in asked])
+    preference = rate_of(outcomes, [names_of(verdict.comparison).prompt_id for verdict in asked])
     return FamilyFigures(
         own_families=tuple(sorted(own)),
         preference=preference,

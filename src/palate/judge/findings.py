@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from palate.judge.bias import Excess, LengthFigures, PositionFigures, Rate
 from palate.judge.canaries import CanaryResult, num_slips_allowed
@@ -168,15 +168,12 @@ def _length(length: LengthFigures, canaries: Sequence[CanaryResult]) -> Finding 
         return None
     low, high = longer.interval_95
     if excess is not None and excess.num >= _LEAST_VOTES:
-        if excess.interval_95[0] > _EXCESS:
-            what = "It prefers longer answers more than"
-        elif excess.interval_95[1] < -_EXCESS:
-            what = "It prefers shorter answers more than"
-        else:
+        kind = "longer" if excess.value > 0 else "shorter"
+        excess = excess if excess.value > 0 else _opposite(excess)
+        if excess.interval_95[0] <= _EXCESS:
             return None
-        return Finding(
-            "length_bias", f"{what} {_others(excess)} do.", _excess_evidence(excess, "the longer answer")
-        )
+        what = f"It prefers {kind} answers more than {_others(excess)} do."
+        return Finding("length_bias", what, _excess_evidence(excess, f"the {kind} answer"))
     padded = any(result.name == "padded_copy" and result.passed is False for result in canaries)
     share = (
         f"the longer answer is preferred in {with_interval(longer)} of {longer.num} verdicts{_slope(length)}"
@@ -339,6 +336,18 @@ def _excess_evidence(excess: Excess, kind: str) -> str:
     )
 
 
+def _opposite(excess: Excess) -> Excess:
+    """The leaning to answers of the other kind."""
+    low, high = excess.interval_95
+    return replace(
+        excess,
+        value=-excess.value,
+        interval_95=(-high, -low),
+        judge_rate=1 - excess.judge_rate,
+        others_rate=1 - excess.others_rate,
+    )
+
+
 def _turned(rate: Rate) -> Rate:
     if rate.value is None or rate.interval_95 is None:
         return rate
@@ -358,7 +367,7 @@ def _slope(length: LengthFigures) -> str:
         return ""
     low, high = length.slope_interval_95
     return (
-        f" (the log-odds rise by {length.slope:.2f}, 95% interval {low:.2f} to {high:.2f}, for "
+        f" (the log-odds move by {length.slope:.2f}, 95% interval {low:.2f} to {high:.2f}, for "
         f"{length.standard_deviation:.0f} characters more)"
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from palate.judge.sides import score_of_a
+from palate.judge.sides import names_of, score_of_a
 from palate.records import Verdict
 from palate.statistics import bradley_terry
 from palate.statistics.win_rates import Outcome, WinRate, outcomes_of, verdict_in_words, win_rate
@@ -69,14 +69,14 @@ def headline_of(verdicts: Sequence[Verdict], seed: int) -> Headline:
             [verdict], "a" if not known or verdict.comparison.generators[0] == side else "b"
         )
     ]
-    result = win_rate(outcomes, [verdict.comparison.prompt_id for verdict in verdicts])
+    result = win_rate(outcomes, [names_of(verdict.comparison).prompt_id for verdict in verdicts])
     names = (str(side), str(against)) if known else ("completion a", "completion b")
     return Headline(side, against, result, None, verdict_in_words(result, *names))
 
 
 def _ranking(verdicts: Sequence[Verdict], seed: int) -> Headline:
     outcomes = [
-        bradley_terry.Outcome(a, b, score_of_a(verdict.preferred), verdict.comparison.prompt_id)
+        bradley_terry.Outcome(a, b, score_of_a(verdict.preferred), names_of(verdict.comparison).prompt_id)
         for verdict in verdicts
         for a, b in [verdict.comparison.generators]
         if verdict.preferred is not None and a is not None and b is not None

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
-from palate.records import Comparison, Vote, content_id
+from palate.records import Comparison, Messages, Provenance, Vote, content_id
 
 __all__ = [
     "Label",
+    "Names",
     "Preferred",
-    "a_is_one",
     "are_identical",
     "label_of",
+    "most",
+    "names_of",
     "pool_votes",
     "score_of_a",
     "side_of",
@@ -42,23 +45,38 @@ def are_identical(comparison: Comparison) -> bool:
     return comparison.completion_a == comparison.completion_b
 
 
-def a_is_one(comparison: Comparison) -> bool:
-    """Whether this comparison's `a` is the completion that labels call `one`."""
-    return content_id(comparison.completion_a) <= content_id(comparison.completion_b)
+class Names(NamedTuple):
+    """What a comparison is called by its content."""
+
+    id: str
+    prompt_id: str
+    a_is_one: bool
+    """Whether its `a` is the completion that labels call `one`."""
+
+
+def names_of(comparison: Comparison) -> Names:
+    """A comparison's names. Each is a hash of whole texts, and a card asks for them often: they are kept."""
+    return _names(comparison.prompt, comparison.completion_a, comparison.completion_b)
+
+
+@lru_cache(maxsize=2**16)
+def _names(prompt: Messages, a: Messages, b: Messages) -> Names:
+    comparison = Comparison(prompt, a, b, Provenance(""))
+    return Names(comparison.id, comparison.prompt_id, content_id(a) <= content_id(b))
 
 
 def label_of(comparison: Comparison, preferred: Preferred) -> Label:
     """The preference by content."""
     if preferred == "tie":
         return "tie"
-    return "one" if (preferred == "a") == a_is_one(comparison) else "other"
+    return "one" if (preferred == "a") == names_of(comparison).a_is_one else "other"
 
 
 def side_of(comparison: Comparison, label: Label) -> Preferred:
     """A preference by content as this comparison names its sides: `label_of` undone."""
     if label == "tie":
         return "tie"
-    return "a" if (label == "one") == a_is_one(comparison) else "b"
+    return "a" if (label == "one") == names_of(comparison).a_is_one else "b"
 
 
 def pool_votes(votes: Iterable[Vote]) -> dict[str, Label]:
@@ -72,7 +90,7 @@ def pool_votes(votes: Iterable[Vote]) -> dict[str, Label]:
         if are_identical(vote.comparison):
             continue
         preferred: Preferred = "tie" if vote.preferred == "both_bad" else vote.preferred
-        labels.setdefault(vote.comparison.id, []).append(label_of(vote.comparison, preferred))
+        labels.setdefault(names_of(vote.comparison).id, []).append(label_of(vote.comparison, preferred))
     return {comparison: most(of_one) for comparison, of_one in labels.items()}
 
 
