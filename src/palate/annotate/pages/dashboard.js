@@ -44,7 +44,8 @@ function show(standing) {
     ...standing.contests.length > 0 ? [models(standing)] : [],
     people(standing),
     ...standing.annotators.length > 1 ? [agreement(standing)] : [],
-    ...(standing.notes ?? []).length > 0 ? [notes(standing.notes)] : [],
+    ...standing.circles.num_triads > 0 ? [circles(standing.circles)] : [],
+    ...standing.notes.length > 0 ? [notes(standing.notes)] : [],
   );
   if (focused) at(focused)?.focus();
 }
@@ -159,6 +160,10 @@ function agreement({ agreement: { alpha, fleiss, pairs } }) {
   if (rows.length > 0) made.append(table(say("agreement"), [say("pair_head"), say("kappa"), say("in_words"), say("pairs_head")], rows));
   made.append(element("p", { className: "quiet", text: say("agreement_note") }));
   return made;
+}
+
+function circles({ num_triads: triads, num_circular: circular, num_prompts: prompts, num_prompts_with_best: best }) {
+  return section(say("circles"), element("p", { text: say("circles_line", { triads, circular }) }), element("p", { text: say("best_line", { prompts, best }) }));
 }
 
 function notes(found) {

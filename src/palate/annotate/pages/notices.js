@@ -14,7 +14,8 @@ function button(text, onClick) {
 function notice(kind, what, details, ...buttons) {
   const made = element("section", { className: `notice ${kind}`, role: "alert" });
   made.append(element("p", { className: "what", text: what, dir: "auto" }));
-  for (const text of details.filter(Boolean)) made.append(element("p", { text, dir: "auto" }));
+  const more = details.filter(Boolean);
+  if (more.length > 0) made.append(element("p", { text: more.join(" \u00b7 "), dir: "auto" }));
   if (buttons.length > 0) made.append(element("p", { className: "actions" }, ...buttons));
   return made;
 }

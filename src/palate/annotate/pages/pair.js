@@ -3,7 +3,8 @@
 import { say } from "./page.js";
 import { widthOf, showTurns } from "./texts.js";
 
-const SHORT_CHARACTERS = 140;
+const SHORT_WIDTH = 140;
+const MIDDLING_WIDTH = 480;
 const LEAST_SHOWN_MS = 250;
 
 const at = (id) => document.getElementById(id);
@@ -30,7 +31,8 @@ export class Pair {
     showTurns(at("left-text"), item.left, "assistant");
     showTurns(at("right-text"), item.right, "assistant");
     const longest = Math.max(widthOf(item.left), widthOf(item.right));
-    at("sides").classList.toggle("short", longest <= SHORT_CHARACTERS);
+    at("sides").classList.toggle("short", longest <= SHORT_WIDTH);
+    at("sides").classList.toggle("middling", longest > SHORT_WIDTH && longest <= MIDDLING_WIDTH);
     for (const id of ["left-text", "right-text", "prompt-turns"]) at(id).scrollTop = 0;
     scrollTo(0, 0);
     this.#fit();

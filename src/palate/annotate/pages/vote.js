@@ -287,11 +287,18 @@ function showSaved() {
   at("saved").classList.toggle("stuck", stuck);
 }
 
+/** Left and right are first and second where they stand below each other. */
+function saySide(key) {
+  if (key !== "chose_left" && key !== "chose_right") return [say(key)];
+  const narrow = say(`narrow_${key}`);
+  return [element("span", { className: "wide", text: say(key) }), element("span", { className: "narrow", text: narrow })];
+}
+
 /** What was just done; and for those who listen, where they are now. */
 function sayLast(key) {
   const { done = 0, total = 0 } = queue.progress ?? {};
   const place = shown === null ? "" : say("now_at", { at: Math.min(total, done + unsentDifference() + 1), total });
-  at("last").replaceChildren(say(key), element("span", { className: "heard", text: ` ${place}` }));
+  at("last").replaceChildren(...saySide(key), element("span", { className: "heard", text: ` ${place}` }));
 }
 
 // Coming in, and one tab at a time
