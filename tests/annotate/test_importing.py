@@ -22,8 +22,8 @@ def turned(about: Comparison) -> Comparison:
 
 
 @pytest.fixture
-def store(tmp_path):
-    with VoteStore(tmp_path / "votes.sqlite3") as opened:
+def store(store_url):
+    with VoteStore(store_url) as opened:
         yield opened
 
 

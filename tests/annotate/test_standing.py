@@ -174,6 +174,15 @@ def test_circles_and_the_best_of_all() -> None:
     assert circles["num_prompts_with_best"] == 1
 
 
+def test_the_latest_notes_come_first_and_those_of_undone_votes_never() -> None:
+    items, box = some_items(3), Box()
+    box.vote(items[0], note="first", by="ann")
+    box.undo(box.vote(items[1], note="taken back", by="ann"))
+    box.vote(items[2], note="second", by="ben")
+    told = [(note["annotator"], note["number"], note["note"]) for note in stand(box, items)["notes"]]
+    assert told == [("ben", 3, "second"), ("ann", 1, "first")]
+
+
 def test_votes_on_items_that_are_not_there_are_counted_as_such() -> None:
     items, box = some_items(2), Box()
     box.vote(items[0])

@@ -226,7 +226,7 @@ def test_columns_that_are_not_there_are_named(tmp_path) -> None:
         read_votes(path, columns={"a": "titlea", "b": "title_b", "preferred": "title_b_preferred"})
     with pytest.raises(DataError, match="cannot be told which columns"):
         find_columns(["x", "y", "z"], {"a": "x"}, "f.csv")
-    with pytest.raises(DataError, match="layout of these rows is unknown"):
+    with pytest.raises(DataError, match="these rows are no votes"):
         read_votes(table(tmp_path / "g.csv", {"x": 1, "y": 2}))
 
 

@@ -79,7 +79,7 @@ def model_contests(
         outcome = _WON.get(vote.preferred, "tie")
         if models != order[frozenset(models)] and outcome != "tie":
             outcome = "loss" if outcome == "win" else "win"
-        outcomes[frozenset(models)].append((outcome, vote.item.comparison.prompt_id))
+        outcomes[frozenset(models)].append((outcome, vote.prompt))
     return [
         ModelContest(
             first,
@@ -100,7 +100,7 @@ def model_ranking(
         bradley_terry.Outcome(*models, {"win": 0.0, "loss": 1.0}.get(str(outcome), 0.5), prompt)
         for vote in pooled
         if (models := _models_of(vote.item, called)) is not None
-        for outcome, prompt in [(_WON.get(vote.preferred, "tie"), vote.item.comparison.prompt_id)]
+        for outcome, prompt in [(_WON.get(vote.preferred, "tie"), vote.prompt)]
     ]
     if len({name for outcome in outcomes for name in (outcome.a, outcome.b)}) < 3:
         return None
@@ -114,7 +114,7 @@ def circles(pooled: Sequence[PooledVote]) -> Totals:
     tied: dict[Hashable, list[tuple[Messages, Messages]]] = {}
     for vote in pooled:
         comparison = vote.item.comparison
-        prompt, (a, b) = comparison.prompt_id, (comparison.completion_a, comparison.completion_b)
+        prompt, (a, b) = vote.prompt, (comparison.completion_a, comparison.completion_b)
         seen.setdefault(prompt, set()).update((a, b))
         if vote.preferred in ("a", "b"):
             won.setdefault(prompt, []).append((a, b) if vote.preferred == "a" else (b, a))

@@ -19,6 +19,8 @@ class PooledVote:
     item: Item
     id: str
     """The item's."""
+    prompt: str
+    """The id of the item's prompt."""
     preferred: Choice | None
     """The last word where there is one, else what more annotators said than anything else; None where they
     are level."""
@@ -58,7 +60,8 @@ def pooled_vote(ballots: Ballots, item: Item, id: str | None = None) -> PooledVo
     level = len(ordered) == 2 and ordered[0][1] == ordered[1][1]
     preferred = last_word.choice if last_word is not None else None if level else ordered[0][0]
     by = None if last_word is None else last_word.annotator
-    return PooledVote(item, id, preferred, dict(sorted(counts.items())), tuple(votes), by)
+    prompt = item.comparison.prompt_id
+    return PooledVote(item, id, prompt, preferred, dict(sorted(counts.items())), tuple(votes), by)
 
 
 def pool_votes(ballots: Ballots, items: Iterable[Item]) -> list[PooledVote]:

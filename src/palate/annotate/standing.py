@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
 
 from palate.annotate.ballots import Ballots
 from palate.annotate.contests import ModelContest, circles, letters_for, model_contests, model_ranking
-from palate.annotate.events import Item
+from palate.annotate.events import Event, Item
 from palate.annotate.habits import Habits, habits_of
 from palate.annotate.pooling import PooledVote, disagreements, pooled_vote
 from palate.annotate.settings import Settings
@@ -18,11 +18,17 @@ from palate.statistics.agreement import Agreement, cohens_kappa, fleiss_kappa, k
 from palate.statistics.bradley_terry import Ranking
 from palate.statistics.triads import Totals
 
-__all__ = ["AgreementOfPeople", "Standing", "standing"]
+__all__ = ["AgreementOfPeople", "Note", "Standing", "standing"]
 
 
 MAX_LISTED = 100
 """The most disagreements that are listed one by one."""
+
+MAX_NOTES = 20
+"""The most notes that are told."""
+
+_NUM_RESAMPLES_OF_PAIRS = 2_000
+"""Sixteen people are 120 pairs, and the dashboard is looked at while they vote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,17 @@ class AgreementOfPeople:
                 for first, second, kappa in self.pairs
             ],
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What somebody wrote about an item with a vote that counts."""
+
+    annotator: str
+    item: str
+    number: int
+    """The item's."""
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +91,8 @@ class Standing:
     """Of three models or more."""
     circles: Totals
     """Of the prompts with three completions or more: preferences that go round, and the best of all."""
+    notes: tuple[Note, ...]
+    """The latest, newest first."""
     num_unknown: int
     """Votes on items that are not among these: nothing of them is counted."""
 
@@ -104,6 +123,7 @@ class Standing:
             "contests": [contest.as_dict() for contest in self.contests],
             "ranking": None if self.ranking is None else self.ranking.as_dict(),
             "circles": asdict(self.circles) | {"share_circular": self.circles.share_circular},
+            "notes": [asdict(note) for note in self.notes],
         }
 
 
@@ -140,8 +160,14 @@ def standing(ballots: Ballots, items: Iterable[Item], settings: Settings, *, rev
         contests=tuple(model_contests(list(by_id.values()), pooled, called)),
         ranking=model_ranking(pooled, settings.seed, called),
         circles=circles(pooled),
+        notes=_latest_notes(known, by_id),
         num_unknown=len(votes) - len(known),
     )
+
+
+def _latest_notes(votes: Iterable[Event], items: Mapping[str, Item]) -> tuple[Note, ...]:
+    noted = sorted((vote for vote in votes if vote.note), key=lambda vote: -vote.number)[:MAX_NOTES]
+    return tuple(Note(vote.annotator, vote.item, items[vote.item].number, vote.note) for vote in noted)
 
 
 def _decided(pooled: Sequence[PooledVote]) -> dict[str, int]:
@@ -153,7 +179,7 @@ def _decided(pooled: Sequence[PooledVote]) -> dict[str, int]:
 
 
 def _agreement(ballots: Ballots, pooled: Sequence[PooledVote], seed: int) -> AgreementOfPeople:
-    prompts: dict[Hashable, Hashable] = {vote.id: vote.item.comparison.prompt_id for vote in pooled}
+    prompts: dict[Hashable, Hashable] = {vote.id: vote.prompt for vote in pooled}
     ratings: dict[Hashable, dict[Hashable, Hashable]] = {name: {} for name in ballots.annotators}
     for vote in pooled:
         for name, event in ballots.first_votes(vote.id).items():
@@ -167,6 +193,7 @@ def _agreement(ballots: Ballots, pooled: Sequence[PooledVote], seed: int) -> Agr
                 [ratings[second][id] for id in shared],
                 clusters=[prompts[id] for id in shared],
                 seed=seed,
+                num_resamples=_NUM_RESAMPLES_OF_PAIRS,
             )
             pairs.append((first, second, kappa))
     several = [vote for vote in pooled if vote.num_votes > 1]

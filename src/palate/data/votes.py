@@ -15,12 +15,13 @@ from palate.data.comparisons import (
     comparison_row,
     write_message_rows,
 )
+from palate.data.detection import claimed_layout
 from palate.data.files import read_file
 from palate.data.judgeable import blind
 from palate.data.kinds import records_as
 from palate.data.messages import Unusable, completion_field, prompt_field
 from palate.data.reading import read_records
-from palate.data.rows import RawRow, columns_of
+from palate.data.rows import RawRow, columns_of, quoted_names
 from palate.data.scalars import number_of
 from palate.data.vote_columns import Choice, VoteColumns, choice_in, find_columns
 from palate.errors import CallError, DataError
@@ -115,6 +116,8 @@ def read_votes(
         return _numbered(path, "votes", rows, [_read(row, path, _own_vote) for row in rows])
     found = find_columns(seen, columns or {}, path)
     if found is None:
+        if claimed_layout(rows, path) is None:
+            raise _no_votes(path, seen)
         return _preference_data(path, annotator or _stem(path))
     _refuse_second_name(annotator, found.annotator, path)
 
@@ -122,6 +125,17 @@ def read_votes(
         return _two_sided_vote(row, path, found, annotator or _stem(path))
 
     return _numbered(path, "two sides", rows, [_read(row, path, vote) for row in rows], found)
+
+
+def _no_votes(path: str, seen: Sequence[str]) -> DataError:
+    return DataError(
+        "these rows are no votes",
+        where=path,
+        why=f"columns seen: {quoted_names(seen)}\n"
+        "        votes have two sides and a choice (title_a, title_b, title_b_preferred),\n"
+        "        preference data a chosen and a rejected side",
+        next="say which column holds what: --columns a=...,b=...,preferred=...,prompt=...",
+    )
 
 
 def _stem(path: str) -> str:
