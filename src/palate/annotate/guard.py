@@ -113,7 +113,7 @@ class Guard:
                 421,
                 "this server does not go by that name",
                 "a page of another site could give itself this machine's address",
-                "use the address that `palate annotate` printed; --public-name NAME adds a name",
+                "use the address that `palate annotate` printed, the port too; --public-name NAME adds a name",
             )
 
     def _check_origin(self, headers: list[tuple[bytes, bytes]], path: str, is_read: bool) -> None:
