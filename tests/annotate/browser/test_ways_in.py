@@ -77,7 +77,8 @@ def test_another_site_does_not_vote(chromium: Any, server: VotingServer) -> None
     }
     html = (
         f'<form method=post enctype=text/plain action="{server.root}/api/events" target=there>'
-        f"<input name='{json.dumps(event)[:-1]}, \"note\": \"' value='\"}}'></form><iframe name=there></iframe>"
+        f"<input name='{json.dumps(event)[:-1]}, \"note\": \"' value='\"}}'></form>"
+        "<iframe name=there></iframe>"
         f'<iframe id=frame src="{server.root}/"></iframe>'
     )
     with a_page_elsewhere(chromium, html) as page:
