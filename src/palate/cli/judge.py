@@ -65,7 +65,8 @@ def judge(
     Parameters
     ----------
     pairs
-        Comparisons, as palate generate candidates writes them, or preference data, whose choices are votes.
+        Comparisons, as palate generate candidates writes them; preference data, whose choices are votes; or a
+        run, for its base and tuned model's answers.
     output
         Where the verdicts go: .jsonl or .parquet. judge_card.json goes beside it.
     model

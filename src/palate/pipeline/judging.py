@@ -90,7 +90,8 @@ def read_material(
     """Read what is to be judged.
 
     Args:
-        source: a file of comparisons, or preference data, whose choices are then votes.
+        source: a file of comparisons; preference data, or `playground`, whose choices are then votes; or a
+            run's folder, of which base and tuned model are compared.
         votes: a file of votes, beside those.
         num_examples: so many votes become examples; the other votes on their prompts measure nothing then.
         limit: take only the first comparisons. Examples are taken from all votes.
@@ -102,7 +103,7 @@ def read_material(
     """
     if limit is not None and limit < 1:
         raise DataError(f"limit = {limit}", next="take 1 comparison or more")
-    found = read_judgeable(source)
+    found = _judgeable(source)
     judgeable = replace(found, comparisons=found.comparisons[:limit])
     cast, aside = found.votes, tuple[SetAside, ...]()
     judged = {comparison.id for comparison in judgeable.comparisons}
@@ -122,6 +123,19 @@ def read_material(
         shown = {vote.comparison.prompt_id for vote in examples}
         cast = tuple(vote for vote in cast if vote.comparison.prompt_id not in shown)
     return Material(judgeable, tuple(v for v in cast if v.comparison.id in judged), examples, aside)
+
+
+def _judgeable(source: str) -> Judgeable:
+    if source == "playground":
+        from palate.playground import write_pairs
+
+        return read_judgeable(str(write_pairs()))
+    if Path(source).expanduser().is_dir():
+        from palate.pipeline.annotation_source import read_annotation_source
+
+        found = read_annotation_source(source)
+        return Judgeable(found.comparisons, (), found.set_aside, found.num_repeated, source, "run")
+    return read_judgeable(source)
 
 
 def _examples(votes: Sequence[Vote], judged: set[str], num: int, seed: int, source: str) -> list[Vote]:

@@ -1,0 +1,116 @@
+"""Judging from Python: what is read, what measures the judge, and what makes the work fall short."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from palate.errors import CallError, WorkError
+from palate.judge import JudgeSpec, ScorerJudge
+from palate.pipeline import build_judge, judge_file, read_material
+from palate.pipeline.judging import shortfall
+from palate.records import Comparison, Verdict
+from palate.watcher import Watcher
+
+YOUTUBE = Path(__file__).parents[3] / "shared" / "data" / "youtube_titles" / "preferences.csv"
+
+
+def write_preferences(path: Path, num: int) -> str:
+    """Each of a prompt of its own; the chosen side is the shorter one."""
+    rows = [{"prompt": f"p{n}", "chosen": "short", "rejected": f"much longer than {n}"} for n in range(num)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+class Sure:
+    """Says what it is told to, but ties where the sides are the same."""
+
+    name, models = "sure", ()
+
+    def __init__(self, preferred: str | None, flipped: bool = False) -> None:
+        self.preferred, self.flipped = preferred, flipped
+
+    def judge(self, comparisons: Sequence[Comparison], watcher: Watcher | None = None) -> list[Verdict]:
+        return [Verdict(c, self.name, self.preferred, "so", self.flipped) for c in comparisons]  # type: ignore[arg-type]
+
+
+def test_votes_on_prompts_of_examples_measure_nothing(tmp_path: Path) -> None:
+    found = read_material(write_preferences(tmp_path / "d.jsonl", 10), num_examples=4)
+    shown = {vote.comparison.prompt_id for vote in found.examples}
+    assert (len(shown), len(found.votes)) == (4, 6)
+    assert shown.isdisjoint(vote.comparison.prompt_id for vote in found.votes)
+
+
+def test_examples_are_taken_from_what_is_not_judged_where_there_is_enough(tmp_path: Path) -> None:
+    found = read_material(write_preferences(tmp_path / "d.jsonl", 10), num_examples=4, limit=5)
+    judged = {comparison.id for comparison in found.judgeable.comparisons}
+    assert (len(found.examples), len(found.votes)) == (4, 5)
+    assert judged.isdisjoint(vote.comparison.id for vote in found.examples)
+
+
+def test_the_same_file_as_votes_counts_every_vote(tmp_path: Path) -> None:
+    path = write_preferences(tmp_path / "d.jsonl", 3)
+    assert len(read_material(path, votes=path).votes) == 6
+
+
+def test_a_run_is_its_two_models_answers(tmp_path: Path) -> None:
+    prompt = [{"role": "user", "content": "q"}]
+    sample = {"prompt": prompt, "base": [{"text": "old"}], "tuned": [{"text": "new"}]}
+    (tmp_path / "evaluation").mkdir()
+    content = {"base": "one", "tuned": "two", "samples": [sample]}
+    (tmp_path / "evaluation" / "comparison.json").write_text(json.dumps(content))
+    (comparison,) = read_material(str(tmp_path)).judgeable.comparisons
+    assert comparison.generators == ("one", "two")
+
+
+@pytest.mark.parametrize(
+    ("judge", "said"),
+    [
+        (Sure(None), "gave no verdict on any of 4 comparisons"),
+        (Sure("a"), "the headline is withheld"),
+        (Sure("tie"), "the headline is withheld"),
+    ],
+)
+def test_what_falls_short_is_said_and_written_all_the_same(tmp_path: Path, judge: Sure, said: str) -> None:
+    source = write_preferences(tmp_path / "d.jsonl", 4)
+    judged = judge_file(source, judge, tmp_path / "v.jsonl", pairs=tmp_path / "p.jsonl")
+    error = shortfall(judged)
+    assert isinstance(error, WorkError)
+    assert said in str(error).casefold()
+    assert {path.name for path in tmp_path.iterdir()} == {"d.jsonl", "v.jsonl", "judge_card.json"}
+
+
+def test_no_pair_is_less_than_was_asked_for(tmp_path: Path) -> None:
+    source = write_preferences(tmp_path / "d.jsonl", 4)
+    judged = judge_file(source, Sure("tie"), tmp_path / "v.jsonl", pairs=tmp_path / "p.jsonl", force=True)
+    assert "no verdict makes a pair" in str(shortfall(judged))
+    judged = judge_file(source, ScorerJudge("shorter"), tmp_path / "v.jsonl", force=True)
+    assert (shortfall(judged), judged.card.as_dict()["kappa"]) == (None, 1.0)
+
+
+def test_an_earlier_runs_rows_set_aside_do_not_stay(tmp_path: Path) -> None:
+    (tmp_path / "v.set_aside.jsonl").write_text("{}\n")
+    judge_file(write_preferences(tmp_path / "d.jsonl", 2), ScorerJudge("shorter"), tmp_path / "v.jsonl")
+    assert not (tmp_path / "v.set_aside.jsonl").exists()
+
+
+def test_no_judge_and_nothing_to_ask() -> None:
+    with pytest.raises(CallError, match="no judge is named"):
+        build_judge([], lambda spec: pytest.fail("nobody is to be asked"))
+    jury = build_judge(
+        [JudgeSpec(scorer="shorter"), JudgeSpec(scorer="longer")], lambda spec: pytest.fail("nobody")
+    )
+    assert jury.name == "jury of shorter, longer"
+
+
+@pytest.mark.skipif(not YOUTUBE.exists(), reason="../shared/data is not here")
+def test_the_shorter_title_is_hardly_what_people_prefer(tmp_path: Path) -> None:
+    """1,140 votes: agreement is a little above chance, and the interval leaves 0 out."""
+    judged = judge_file(str(YOUTUBE), ScorerJudge("shorter"), tmp_path / "v.jsonl", force=True)
+    card = judged.card.as_dict()
+    low, high = card["kappa_interval_95"]
+    assert card["num_common"] == 1140
+    assert 0 < low < card["kappa"] < high < 0.2
