@@ -202,7 +202,12 @@ def test_what_is_written_is_read_again(tmp_path, name) -> None:
         ({"preferred": "left"}, '"preferred" is none of a, b, tie, both_bad'),
         ({"kind": "undo"}, '"kind" is none of vote, adjudicate'),
         ({"left": "c"}, '"left" is none of a, b, None'),
-        ({"annotator": ""}, '"annotator" is empty'),
+        ({"annotator": ""}, '"annotator" is no text'),
+        ({"annotator": 7}, '"annotator" is no text'),
+        ({"repeat": 0.5}, '"repeat" is no count'),
+        ({"repeat": -1}, '"repeat" is no count'),
+        ({"seconds": -1}, '"seconds" is negative'),
+        ({"seconds": "long"}, '"seconds" is text that is no number'),
         ({"key": ""}, '"key" is no text'),
         ({"repeat": "x"}, '"repeat" is text that is no number'),
         ({"completion_b": [{"role": "assistant", "content": "x"}]}, "the two completions are identical"),
@@ -218,6 +223,8 @@ def test_a_damaged_row_of_our_own_is_set_aside(tmp_path, change, reason) -> None
     assert len(read_votes(lines(tmp_path / "good.jsonl", row)).votes) == 1
     found = read_votes(lines(tmp_path / "bad.jsonl", {**row, **change}))
     assert [row.reason for row in found.set_aside] == [reason]
+    without = {name: value for name, value in row.items() if name not in change}
+    read_votes(lines(tmp_path / "short.jsonl", row, without))  # what is missing is no accident either
 
 
 def test_columns_that_are_not_there_are_named(tmp_path) -> None:
@@ -247,3 +254,44 @@ def test_an_empty_file_says_so(tmp_path) -> None:
     (tmp_path / "f.jsonl").write_text("")
     with pytest.raises(DataError, match="there are no rows"):
         read_votes(str(tmp_path / "f.jsonl"))
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+MESSAGE = [{"role": "user", "content": "p"}]
+
+
+TWO_SIDES = ("prompt", "x_a", "x_b", "x_b_preferred", "annotator", "note")
+
+
+def rows_of(columns: tuple[str, ...]) -> st.SearchStrategy[list[dict[str, object]]]:
+    return st.lists(st.dictionaries(st.sampled_from(columns), ANYTHING), max_size=5)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.tuples(st.just("two sides"), rows_of(TWO_SIDES)) | st.tuples(st.just("votes"), rows_of(VOTE_COLUMNS))
+)
+def test_no_row_is_an_accident(tmp_path_factory, file: tuple[str, list[dict[str, object]]]) -> None:
+    """Whatever stands in a row, it is a vote or is set aside; and a vote can be written and read again."""
+    layout, rows = file
+    own = {
+        "completion_a": MESSAGE,
+        "completion_b": MESSAGE,
+        "annotator": "x",
+        "kind": "vote",
+        "preferred": "a",
+    }
+    two = {"x_a": "1", "x_b": "2", "x_b_preferred": 1, "annotator": "x"}
+    folder = tmp_path_factory.mktemp("rows")
+    good = {"prompt": MESSAGE, **(own if layout == "votes" else two)}
+    found = read_votes(lines(folder / "f.jsonl", good, *rows))
+    assert (found.layout, found.num_rows) == (layout, len(rows) + 1)
+    assert found.num_kept + len(found.set_aside) == found.num_rows
+    write_votes(found.votes, folder / "again.jsonl")
+    if found.votes:
+        again = read_votes(str(folder / "again.jsonl"))
+        assert [vote.preferred for vote in again.votes] == [vote.preferred for vote in found.votes]

@@ -67,11 +67,11 @@ def import_votes(store: ImportingStore, votes: Sequence[Vote], *, source: str) -
     known = {(event.annotator, event.key): event for event in stored}
     new = [event for event in events if not _is_same(event, known.get((event.annotator, event.key)))]
     before = Ballots(stored)
-    added = store.append_all(new)
+    num_added = sum(event.number > before.last_number for event in store.append_all(new))
     return ImportedVotes(
         num_votes=len(events),
-        num_added=len(added),
-        num_known=len(events) - len(added),
+        num_added=num_added,
+        num_known=len(events) - num_added,
         num_replacing=sum(
             event.kind == "vote" and (event.item, event.repeat) in before.of_annotator(event.annotator)
             for event in new

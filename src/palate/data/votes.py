@@ -41,6 +41,13 @@ seconds taken; when; the file it was imported from; the key by which the store k
 _OWN = (*COMPARISON_COLUMNS, "annotator", "kind", "preferred")
 _DETAIL = ("task", "kind", "repeat", "left", "seconds", "created_at", "came_from", "key")
 
+_KNOWN: Mapping[str, tuple[str | None, ...]] = {
+    "preferred": get_args(Choice),
+    "kind": ("vote", "adjudicate"),
+    "left": ("a", "b", None),
+    "task": ("label", "compare"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class VoteFile:
@@ -165,23 +172,22 @@ def _own_vote(row: RawRow, path: str) -> Vote:
     said = row.fields
     comparison = comparison_of_row(row, path)
     detail: dict[str, Any] = {"line": row.line} | {name: said.get(name) for name in _DETAIL}
-    if said["annotator"] is None or not str(said["annotator"]).strip():
-        raise Unusable('"annotator" is empty')
-    if said["preferred"] not in get_args(Choice):
-        raise Unusable(f'"preferred" is none of {", ".join(get_args(Choice))}')
-    for name, known in (
-        ("kind", ("vote", "adjudicate")),
-        ("left", ("a", "b", None)),
-        ("task", ("label", "compare")),
-    ):
-        if detail[name] not in known:
+    for name, known in _KNOWN.items():
+        if said.get(name) not in known:
             raise Unusable(f'"{name}" is none of {", ".join(str(one) for one in known)}')
-    if not isinstance(detail["key"], str) or not detail["key"]:
-        raise Unusable('"key" is no text')
-    detail["repeat"] = int(number_of(detail["repeat"], "repeat"))
+    for name in ("annotator", "key"):
+        text = said.get(name)
+        if not isinstance(text, str) or not text.strip():
+            raise Unusable(f'"{name}" is no text')
+    detail["repeat"] = number_of(detail["repeat"], "repeat")
+    if detail["repeat"] not in range(1000):
+        raise Unusable('"repeat" is no count')
+    detail["repeat"] = int(detail["repeat"])
     if detail["seconds"] is not None:
         detail["seconds"] = number_of(detail["seconds"], "seconds")
-    return Vote(comparison, str(said["annotator"]), said["preferred"], str(said.get("note") or ""), detail)
+        if detail["seconds"] < 0:
+            raise Unusable('"seconds" is negative')
+    return Vote(comparison, said["annotator"], said["preferred"], str(said.get("note") or ""), detail)
 
 
 def _two_sided_vote(row: RawRow, path: str, columns: VoteColumns, annotator: str) -> Vote:
