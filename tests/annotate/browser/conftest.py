@@ -33,7 +33,7 @@ class Watched:
     def __init__(self, browser: Any, root: str, **options: Any) -> None:
         options = {"locale": "en-GB", "viewport": {"width": 1280, "height": 800}} | options
         self.context = browser.new_context(**options)
-        self.context.set_default_timeout(8000)
+        self.context.set_default_timeout(20_000)
         self.context.add_init_script(
             "addEventListener('securitypolicyviolation', (e) => console.error('CSP: ' + e.violatedDirective))"
         )

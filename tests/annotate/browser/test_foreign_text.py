@@ -80,7 +80,9 @@ def test_what_is_voted_on_and_noted_stays_text(watched: Callable[..., Any], host
         assert [event.note for event in server.votes(NAMES[2])] == NOTES
         for address in ("/dashboard", "/?settle=1", "/?lang=<script>window.__hacked=1</script>&settle=<img>"):
             page.goto(server.root + address)
-            page.wait_for_selector("#reveal" if address == "/dashboard" else "#done, #pair[data-item]")
+            page.wait_for_selector(
+                "#reveal" if address == "/dashboard" else "#done:not([hidden]), #pair:not([hidden])"
+            )
             assert _is_unharmed(page)
         page.goto(f"{server.root}/dashboard")
         page.click("#reveal")

@@ -288,3 +288,28 @@ def test_a_name_the_server_refuses_is_asked_for_again(watched: Watched, shared_s
     page.keyboard.press("Enter")
     see_pair(page)
     assert page.inner_text("#who") == "renamed"
+
+
+def test_an_answer_that_comes_late_does_not_turn_back_the_count(watched: Watched, tmp_path: Path) -> None:
+    """Asked for more before the last vote was stored, answered after: it says that one is left."""
+    store = fill_store(tmp_path / "votes.sqlite3", [comparison(n) for n in range(2)])
+    with voting_server(store=store) as server:
+        page = watched(server.root).page()
+        come_in(page, server.entrance, "Ann")
+        late = []
+
+        def hold(route: Any) -> None:
+            response = route.fetch()
+            late.append(lambda: route.fulfill(response=response))
+
+        page.route("**/api/next*", hold)
+        press(page, "f")
+        page.wait_for_timeout(500)
+        press(page, "j")
+        all_saved(page)
+        assert len(late) == 1
+        late[0]()
+        page.wait_for_timeout(300)
+        assert page.inner_text("#done-title") == "All done. Thank you, Ann."
+        assert page.inner_text("#count") == "2 of 2"
+        page.unroute("**/api/next*")

@@ -13,6 +13,7 @@ export class Queue {
   #held = [];
   #voted = new Set();
   #asking = false;
+  #heard = 0;
   #failures = 0;
   #timer = 0;
   #settling;
@@ -51,6 +52,12 @@ export class Queue {
     this.#failures = 0;
   }
 
+  /** How far this annotator is, as the server said when it stored something. */
+  hear(progress) {
+    this.progress = progress;
+    this.#heard += 1;
+  }
+
   /** The first is done with. A vote keeps it away; what was skipped may come again. */
   advance(voted) {
     const item = this.#held.shift();
@@ -81,9 +88,11 @@ export class Queue {
     if (this.#settling && this.exhausted && this.#held.length > 0) return;
     this.#asking = true;
     const annotator = this.annotator;
+    const heard = this.#heard;
     try {
       const answer = await this.#ask();
-      if (annotator === this.annotator) this.#take(answer);
+      // Asked before the last vote was stored, and answered after it: that is behind the times.
+      if (annotator === this.annotator) this.#take(answer, heard === this.#heard);
     } catch (error) {
       if (annotator === this.annotator) this.#note(error);
     } finally {
@@ -101,13 +110,13 @@ export class Queue {
     return read("/api/next", { annotator, count: AHEAD - this.#held.length, ...(skip && { skip }) });
   }
 
-  #take(answer) {
+  #take(answer, isNew) {
     const known = new Set([...this.#held.map(nameOf), ...this.#unsent(), ...this.#voted]);
     const fresh = answer.items.filter((item) => !known.has(nameOf(item)));
     const wanted = AHEAD - this.#held.length;
     this.#held.push(...fresh);
     this.exhausted = this.#settling || answer.items.length < wanted;
-    this.progress = answer.progress ?? this.progress;
+    if (isNew) this.progress = answer.progress;
     this.question = answer.question ?? this.question;
     this.trouble = "";
     this.#failures = 0;

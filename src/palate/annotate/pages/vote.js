@@ -43,7 +43,7 @@ const outbox = new Outbox(shelf, store, {
   onChange: () => refresh(),
   onStored: (event, reply) => {
     storedHere += 1;
-    if (event.annotator === annotator && reply.progress && !settling) queue.progress = reply.progress;
+    if (event.annotator === annotator && !settling) queue.hear(reply.progress);
     if (queue.first === null) queue.fill();
   },
 });
