@@ -76,6 +76,13 @@ def test_what_is_no_json_of_ours(body: bytes) -> None:
     assert status_of(body) in (400, 422)
 
 
+def test_what_says_two_things_says_none() -> None:
+    """One reader takes the first, another the last: what was voted must not hang on that."""
+    body = json.dumps(sent_vote(ITEM)).encode()
+    assert SentEvent.parse(body).choice == "left"
+    assert status_of(body.replace(b'"choice": "left"', b'"choice": "left", "choice": "right"')) == 400
+
+
 def test_nesting_has_an_end() -> None:
     assert status_of(b'{"note":' + b"[" * 20 + b"]" * 20 + b"}") == 400
 

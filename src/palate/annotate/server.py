@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from math import ceil
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -64,9 +65,13 @@ def build_app(voting: Voting, access: Access, *, language: Language = "en") -> F
 
 def _add_entrances(app: FastAPI, access: Access, page: Any) -> None:
     """The two ways in: the token in the address, or the password."""
+    # Of its own: a crowd that guesses takes no thread from those who vote.
+    guesses = ThreadPoolExecutor(1, thread_name_prefix="password")
 
     @app.get("/enter")
     async def enter(request: Request) -> Response:
+        if access.password is not None:
+            return RedirectResponse("/login", 303)
         if not access.is_token(request.query_params.get("token", "")):
             return page(request, "enter")
         response = (
@@ -92,7 +97,9 @@ def _add_entrances(app: FastAPI, access: Access, page: Any) -> None:
         if not cookie or not access.is_csrf(fields.get("csrf", ""), cookie):
             raise Refused(403, "the form is too old", next="load /login again")
         address = request.client.host if request.client else ""
-        said = await run_in_threadpool(access.password.check, fields.get("password", ""), address)
+        said = await asyncio.get_running_loop().run_in_executor(
+            guesses, access.password.check, fields.get("password", ""), address
+        )
         if said is True:
             return _with_cookie(RedirectResponse("/", 303), access, "session")
         problem: LoginProblem = "wrong" if said is False else "wait"
