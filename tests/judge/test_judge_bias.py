@@ -84,6 +84,13 @@ class TestLength:
         assert slope is not None
         assert slope > 0
 
+    def test_a_preference_between_two_identical_answers_says_nothing(self) -> None:
+        """Found by swapping sides: whichever of the two is called `a` moved the slope."""
+        real = [given(comparison("x" * (n + 2), "y", f"{n}"), "ab"[n % 2]) for n in range(6)]
+        same = comparison("same", "same", "twice")
+        slopes = {length_figures([*real, *more], {}, "votes").slope for more in ([], [given(same, "a")])}
+        assert len(slopes) == 1
+
     def test_every_answer_of_one_length(self) -> None:
         found = length_figures([given(comparison("as", "so", f"{n}"), "a") for n in range(5)], {}, "votes")
         assert found.slope is None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from palate.judge.sides import Label, names_of, score_of_a, side_of
+from palate.judge.sides import Label, are_identical, names_of, score_of_a, side_of
 from palate.records import Comparison, Messages, Verdict
 from palate.statistics.logistic import Slope, slope
 from palate.statistics.win_rates import Outcome, win_rate
@@ -218,7 +218,11 @@ def length_figures(verdicts: Sequence[Verdict], others: Mapping[str, Label], aga
         others: what the votes, or the other jurors, say by the comparison's id.
         against: which of these they are.
     """
-    given = [(v.comparison, score_of_a(v.preferred)) for v in verdicts if v.preferred is not None]
+    given = [
+        (verdict.comparison, score_of_a(verdict.preferred))
+        for verdict in verdicts
+        if verdict.preferred is not None and not are_identical(verdict.comparison)
+    ]
     shared = [
         (comparison, score_of_a(side_of(comparison, others[names_of(comparison).id])))
         for comparison, _ in given

@@ -223,7 +223,7 @@ def _alpha(jurors: _Jurors, seed: int) -> Agreement:
         ratings[name] = {}
         for item, verdict in enumerate(verdicts):
             clusters[item] = names_of(verdict.comparison).prompt_id
-            if verdict.preferred is not None:
+            if verdict.preferred is not None and not are_identical(verdict.comparison):
                 ratings[name][item] = label_of(verdict.comparison, verdict.preferred)
     return krippendorff_alpha(ratings, clusters=clusters, seed=seed)
 
