@@ -10,10 +10,11 @@ from typing import Any
 
 from palate.annotate.ballots import Ballots
 from palate.annotate.contests import ModelContest, circles, letters_for, model_contests, model_ranking
-from palate.annotate.events import Event, Item
+from palate.annotate.events import Choice, Event, Item
 from palate.annotate.habits import Habits, habits_of
 from palate.annotate.pooling import PooledVote, disagreements, pooled_vote
 from palate.annotate.settings import Settings
+from palate.records import content_id
 from palate.statistics.agreement import Agreement, cohens_kappa, fleiss_kappa, krippendorff_alpha
 from palate.statistics.bradley_terry import Ranking
 from palate.statistics.triads import Totals
@@ -178,12 +179,26 @@ def _decided(pooled: Sequence[PooledVote]) -> dict[str, int]:
     return {name: counts[name] for name in ("one_side", "tie", "both_bad", "level")}
 
 
+def _sides_by_text(item: Item) -> dict[Choice | None, str]:
+    """The sides in an order that follows from the texts' hash and from nothing else.
+
+    Chance agreement is taken from how often each label was given. Where `a` is the base model in every item,
+    people who all prefer the tuned one would seem to agree by chance alone: they said "b" nearly always, and
+    none of them knew what b is.
+    """
+    comparison = item.comparison
+    sides = (comparison.completion_a, comparison.completion_b)
+    a, b = (content_id(comparison.prompt, side) for side in sides)
+    return {"a": "first", "b": "second"} if a < b else {"a": "second", "b": "first"}
+
+
 def _agreement(ballots: Ballots, pooled: Sequence[PooledVote], seed: int) -> AgreementOfPeople:
     prompts: dict[Hashable, Hashable] = {vote.id: vote.prompt for vote in pooled}
     ratings: dict[Hashable, dict[Hashable, Hashable]] = {name: {} for name in ballots.annotators}
+    by_text = {vote.id: _sides_by_text(vote.item) for vote in pooled}
     for vote in pooled:
         for name, event in ballots.first_votes(vote.id).items():
-            ratings[name][vote.id] = event.choice
+            ratings[name][vote.id] = by_text[vote.id].get(event.choice, event.choice)
     pairs = []
     for first, second in combinations(ballots.annotators, 2):
         shared = [id for id in ratings[first] if id in ratings[second]]
@@ -200,7 +215,10 @@ def _agreement(ballots: Ballots, pooled: Sequence[PooledVote], seed: int) -> Agr
     fleiss = None
     if len({vote.num_votes for vote in several}) == 1:
         clusters = [prompts[vote.id] for vote in several]
-        counts: list[dict[Hashable, int]] = [dict(vote.counts.items()) for vote in several]
+        counts: list[dict[Hashable, int]] = [
+            {by_text[vote.id].get(choice, choice): num for choice, num in vote.counts.items()}
+            for vote in several
+        ]
         fleiss = fleiss_kappa(counts, clusters=clusters, seed=seed)
     alpha = krippendorff_alpha(ratings, clusters=prompts, seed=seed)
     return AgreementOfPeople(alpha, fleiss, tuple(pairs))
