@@ -172,6 +172,22 @@ IDLE: dict[str, list[tuple[str, str]]] = {
     "CompareOptions.samples_per_prompt": [
         ("compare.samples_per_prompt=4", "has no effect with temperature = 0"),
     ],
+    "CompareOptions.judge": [("compare={judge: longer, judge_model: a}", "both judge")],
+    "CompareOptions.judge_model": [("compare={judge_model: a, reward_model: b}", "both judge")],
+    "CompareOptions.reward_model": [("compare={reward_model: a, logprob_model: b}", "both judge")],
+    "CompareOptions.logprob_model": [("compare={logprob_model: a, judges: b.yaml}", "both judge")],
+    "CompareOptions.judges": [("compare={judge: longer, judges: b.yaml}", "both judge")],
+    "CompareOptions.judge_base_url": [
+        ("compare.judge_base_url=http://localhost/v1", "no effect without judge_model"),
+    ],
+    "CompareOptions.judge_api_key_env": [
+        ("compare={judge_model: a, judge_api_key_env: KEY}", "no effect without judge_base_url"),
+    ],
+    "CompareOptions.rubric": [
+        ("compare.rubric=writing", "no effect without judge_model or logprob_model"),
+        ("compare={judge: longer, rubric: writing}", "no effect without"),
+    ],
+    "CompareOptions.force": [("compare={judge: longer, force: true}", "force has no effect without")],
     "DPO.smoothing": [("objective.smoothing=robust", "has no effect with label_smoothing = 0")],
     "DPO.divergence": [("objective={logps: mean, divergence: forward_kl}", "does not go with")],
     "DPO.divergence_alpha": [
@@ -274,7 +290,8 @@ ALWAYS = {
     "CompareOptions.num_prompts": "an upper bound; `palate compare RUN --prompts` asks for it too",
     "CompareOptions.max_new_tokens": "of every answer",
     "CompareOptions.temperature": "of every answer",
-    "CompareOptions.judge": "of every comparison",
+    "CompareOptions.votes": "of every comparison, or of every judge",
+    "CompareOptions.style": "of every answer",
     "MPOTerm.weight": "of its term",
     "MPOTerm.objective": "a section",
     "DPO.logps": "with every divergence that allows it",
@@ -384,6 +401,7 @@ GOOD = [
     "data.eval={source: a.jsonl}",
     "objective.type=reward",
     "compare={temperature: 0.7, top_p: 0.9, samples_per_prompt: 4}",
+    "compare={judge_model: a, judge_base_url: http://localhost/v1, rubric: writing, force: true, votes: v.csv}",
     "train.trackers=[tensorboard, wandb] train.tracker_project=mine",
     "train.optimizer=paged_adamw_8bit",
 ]

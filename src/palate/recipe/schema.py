@@ -274,6 +274,9 @@ class ReferenceOptions(Section):
         return self
 
 
+_JUDGES = ("judge", "judge_model", "reward_model", "logprob_model", "judges")
+
+
 class CompareOptions(Section):
     """Base and tuned model answer the same held-out prompts."""
 
@@ -291,6 +294,45 @@ class CompareOptions(Section):
     """Answers to each prompt from each model."""
     judge: str | None = None
     """`shorter`, `longer`, `finishes_sentence`, `varied`, or a `module:function` of (prompt, answer)."""
+    judge_model: str | None = None
+    """A language model that is asked which answer is better: its name on the server, or a local model."""
+    judge_base_url: Annotated[str, Field(min_length=1)] | None = None
+    """The server that has `judge_model`, such as `http://localhost:8000/v1`; a local model where absent."""
+    judge_api_key_env: Annotated[str, Field(min_length=1)] | None = None
+    """The environment variable with that server's key; OPENAI_API_KEY where absent."""
+    rubric: str | None = None
+    """What such a judge goes by: a built-in rubric's name or a file; `preference` where absent."""
+    reward_model: str | None = None
+    """A reward model as judge: a Hub name, a folder, or a run."""
+    logprob_model: str | None = None
+    """A local language model as judge, by the likelihood of each verdict's word."""
+    judges: str | None = None
+    """A YAML file of judges, as `palate judge --judges` takes it: several are a jury."""
+    votes: str | None = None
+    """People's votes on these answers, a file or a store: they judge, or with a judge say how good it is."""
+    force: bool = False
+    """Count a judge's verdicts even though it failed a canary."""
+    style: str | None = None
+    """A file or folder of documents in the style that is wanted: how far from it each model writes."""
+
+    @model_validator(mode="after")
+    def _there_is_one_judge(self) -> Self:
+        given = [name for name in _JUDGES if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} both judge: name one, or several in a file with judges")
+        return self
+
+    @model_validator(mode="after")
+    def _judging_options_have_effect(self) -> Self:
+        for name, of in (
+            ("judge_base_url", ("judge_model",)),
+            ("judge_api_key_env", ("judge_base_url",)),
+            ("rubric", ("judge_model", "logprob_model")),
+            ("force", ("judge_model", "reward_model", "logprob_model", "judges")),
+        ):
+            if getattr(self, name) not in (None, False) and all(getattr(self, other) is None for other in of):
+                raise ValueError(f"{name} has no effect without {' or '.join(of)}")
+        return self
 
     @model_validator(mode="after")
     def _temperature_can_be_computed(self) -> Self:
