@@ -63,6 +63,12 @@ def write_preferences(path: str, num: int) -> None:
     Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
+def test_other_commands_do_not_wait_for_its_statistics() -> None:
+    program = "import sys, palate.cli.app; print(sorted({'scipy.stats', 'torch'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_an_honest_judge(here: Path, server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
     before = len(server.arrivals())
     words = ("c.jsonl", "-o", "out/v.jsonl", "--model", "honest", "--base-url", server.base_url)

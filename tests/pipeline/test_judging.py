@@ -97,6 +97,21 @@ def test_an_earlier_runs_rows_set_aside_do_not_stay(tmp_path: Path) -> None:
     assert not (tmp_path / "v.set_aside.jsonl").exists()
 
 
+def test_a_card_of_another_judge_is_not_replaced_without_a_word(tmp_path: Path) -> None:
+    class Notes(Watcher):
+        said: list[str]
+
+        def note(self, text: str) -> None:
+            self.said.append(text)
+
+    watcher = Notes()
+    source = write_preferences(tmp_path / "d.jsonl", 2)
+    for scorer, num_told in (("shorter", 0), ("shorter", 0), ("longer", 1)):
+        watcher.said = []
+        judge_file(source, ScorerJudge(scorer), tmp_path / f"{scorer}.jsonl", watcher=watcher)
+        assert sum("card of shorter" in note for note in watcher.said) == num_told
+
+
 def test_no_judge_and_nothing_to_ask() -> None:
     with pytest.raises(CallError, match="no judge is named"):
         build_judge([], lambda spec: pytest.fail("nobody is to be asked"))

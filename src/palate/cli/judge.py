@@ -7,21 +7,19 @@ from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import cyclopts
 
 from palate.asking import Asker
 from palate.cli.asking_options import ASKING, Askers, AskingOptions, account_of_asking, asking
 from palate.cli.console import ConsoleWatcher
-from palate.cli.judge_output import show_judged, show_rehearsal
-from palate.data.references import read_references
 from palate.errors import CallError
-from palate.judge.judging import Judge
-from palate.judge.jury import Pooling
-from palate.judge.specs import KINDS, JudgeSpec, load_judges, with_defaults
-from palate.pipeline.judges import DEFAULT_BATCH_SIZE, AskerOf, build_judge
-from palate.pipeline.judging import check_outputs, judge_material, read_material, rehearse
+
+if TYPE_CHECKING:  # statistics take a second to import, and every other command would wait for them
+    from palate.judge import Judge, JudgeSpec
+    from palate.judge.jury import Pooling
+    from palate.pipeline.judges import AskerOf
 
 __all__ = ["judge"]
 
@@ -48,7 +46,7 @@ def judge(
     votes: str | None = None,
     examples: int | None = None,
     references: str | None = None,
-    pooling: Pooling | None = None,
+    pooling: Literal["majority", "dawid_skene"] | None = None,
     num_canaries: int = 4,
     pairs_output: Annotated[Path | None, cyclopts.Parameter(name="--pairs")] = None,
     limit: int | None = None,
@@ -114,6 +112,12 @@ def judge(
     as_json
         Print JSON.
     """
+    from palate.cli.judge_output import show_judged, show_rehearsal
+    from palate.data.references import read_references
+    from palate.judge.specs import KINDS, JudgeSpec, load_judges, with_defaults
+    from palate.pipeline.judges import DEFAULT_BATCH_SIZE, build_judge
+    from palate.pipeline.judging import check_outputs, judge_material, read_material, rehearse
+
     check_outputs(pairs, output, pairs_output)
     named = {"model": model, "scorer": scorer, "reward_model": reward_model, "logprob_model": logprob_model}
     specs = [JudgeSpec.model_validate({kind: name}) for kind in KINDS for name in named[kind]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from palate.data.comparisons import check_output
 from palate.data.converting import set_aside_line, set_aside_path
+from palate.data.excerpts import excerpt
 from palate.data.judgeable import Judgeable, read_judgeable
 from palate.data.verdicts import write_verdicts
 from palate.data.votes import read_votes
@@ -238,8 +240,20 @@ def judge_material(
     verdicts = tuple(judge.judge(comparisons, watcher))
     card = judge_card(verdicts, canaries, votes=material.votes, judge=judge, seed=seed, force=force)
     made = pairs_from_verdicts(verdicts) if pairs is not None else None
+    _note_other_card(Path(output).with_name(CARD_FILE), judge.name, watcher)
     files = _write(material, verdicts, card, made, Path(output), None if pairs is None else Path(pairs))
     return Judged(material, verdicts, canaries, card, made, files)
+
+
+def _note_other_card(path: Path, judge: str, watcher: Watcher) -> None:
+    try:
+        other = json.loads(path.read_text(encoding="utf-8"))["judge"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # none is there, or what is there is no card
+    if other != judge:
+        watcher.note(
+            f"{path} was the card of {excerpt(str(other))}: a folder holds one, and this one replaces it"
+        )
 
 
 def _write(
