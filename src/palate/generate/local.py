@@ -78,7 +78,7 @@ class LocalModel:
         self._store, self._folder, self._template = store, folder, template
         self._options = options or ModelOptions(base=model, adapter=None)
         self._batch_size = batch_size
-        self._server = f"local:{content_hash(model, folder, template)[:16]}"
+        self._server = f"local:{_answering_hash(model, folder, template, self._options)[:16]}"
         self._policy: Policy | None = None
         self._renderer: Renderer | None = None
         self._schema_tokenizer: Any = None
@@ -196,6 +196,14 @@ class LocalModel:
 
 def _as_if_for(request: Request, reply: Reply, *, is_new: bool) -> Reply:
     return replace(reply, request=request, is_new=reply.is_new and is_new)
+
+
+def _answering_hash(model: str, folder: Path | None, template: str, options: ModelOptions) -> str:
+    """The content's hash, and another where the weights are held otherwise than the checkpoint has them."""
+    digits = content_hash(model, folder, template)
+    held = [] if options.dtype == "auto" else [options.dtype]
+    held += [] if options.quantization is None else [options.quantization.model_dump_json()]
+    return hashlib.sha256(" ".join([digits, *held]).encode()).hexdigest() if held else digits
 
 
 def content_hash(model: str, folder: Path | None, template: str) -> str:

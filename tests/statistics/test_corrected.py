@@ -1,0 +1,109 @@
+"""What a judge's errors make of a win rate, undone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from palate.statistics.corrected import agreement_corrected_win_rate
+
+
+def corrected(wins: int, losses: int, right: int, wrong: int, **more: object):  # type: ignore[no-untyped-def]
+    """Each comparison on a prompt of its own; people voted on the first ones."""
+    scores = [1.0] * wins + [0.0] * losses
+    rights = [1.0] * right + [0.0] * wrong
+    return agreement_corrected_win_rate(scores, range(len(scores)), rights, range(len(rights)), **more)  # type: ignore[arg-type]
+
+
+def test_by_hand() -> None:
+    """p = 60 / 100, a = 40 / 50 = 0.8: (0.6 + 0.8 - 1) / (1.6 - 1) = 0.4 / 0.6."""
+    found = corrected(60, 40, 40, 10)
+    assert found.win_rate == pytest.approx(2 / 3)
+    assert (found.accuracy, found.num_known) == (0.8, 50)
+    low, high = found.interval_95
+    assert low < 2 / 3 < high
+    plain = corrected(60, 40, 50, 0)
+    assert plain.win_rate == pytest.approx(0.6), "a judge who is always right says what is"
+    assert high - low > plain.interval_95[1] - plain.interval_95[0]
+
+
+def test_half_right_ties() -> None:
+    """Rights 1, 1, 0.5, 0.5 are an accuracy of 0.75; p = 0.5 stays 0.5 whatever the accuracy."""
+    found = agreement_corrected_win_rate([1.0, 0.0, 0.5, None], "abcd", [1.0, 1.0, 0.5, 0.5], "abcd")
+    assert (found.accuracy, found.win_rate) == (0.75, 0.5)
+
+
+@pytest.mark.parametrize(("right", "wrong"), [(10, 10), (4, 16)])
+def test_a_coin_tells_nothing(right: int, wrong: int) -> None:
+    found = corrected(60, 40, right, wrong)
+    assert found.win_rate is None and found.interval_95 is None
+    assert "no more than a coin" in found.reason
+    assert found.accuracy == right / 20
+
+
+def test_a_judge_hardly_known_leaves_all_open() -> None:
+    assert corrected(60, 40, 3, 2).interval_95 == (0.0, 1.0)
+
+
+def test_nothing_to_go_by() -> None:
+    assert corrected(5, 5, 0, 0).reason == "people preferred a side of nothing that was judged"
+    assert agreement_corrected_win_rate([None], "a", [1.0], "a").reason == "there is no verdict"
+    alone = agreement_corrected_win_rate([1.0, 1.0], "aa", [1.0], "a")
+    assert alone.win_rate is None and "one prompt" in alone.reason
+
+
+def test_more_votes_make_it_narrower_and_never_narrower_than_the_win_rate_alone() -> None:
+    widths = [np.diff(corrected(120, 80, 8 * n, 2 * n).interval_95)[0] for n in (2, 5, 20)]
+    assert widths[0] > widths[1] > widths[2]
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(2, 40), st.integers(0, 40), st.integers(0, 3))
+def test_swapping_the_sides_mirrors_it(wins: int, losses: int, right: int, wrong: int, seed: int) -> None:
+    one = corrected(wins, losses, right, wrong, seed=seed, num_resamples=200)
+    other = agreement_corrected_win_rate(
+        [0.0] * wins + [1.0] * losses,
+        range(wins + losses),
+        [1.0] * right + [0.0] * wrong,
+        range(right + wrong),
+        seed=seed,
+        num_resamples=200,
+    )
+    if one.win_rate is None:
+        assert other.win_rate is None
+        return
+    assert one.win_rate == pytest.approx(1 - other.win_rate)
+    assert 0 <= one.interval_95[0] <= one.win_rate <= one.interval_95[1] <= 1
+
+
+def covered(n: int, num_votes: int, truth: float, accuracy: float, times: int) -> float:
+    """How often the interval holds the true win rate; people voted on the first of the comparisons."""
+    draw = np.random.default_rng(7)
+    hits = 0
+    for time in range(times):
+        wins = draw.random(n) < truth
+        is_right = draw.random(n) < accuracy
+        scores = np.where(wins == is_right, 1.0, 0.0).tolist()
+        rights = is_right[:num_votes].astype(float).tolist()
+        found = agreement_corrected_win_rate(
+            scores, range(n), rights, range(num_votes), seed=time, num_resamples=400
+        )
+        hits += found.interval_95 is None or found.interval_95[0] <= truth <= found.interval_95[1]
+    return hits / times
+
+
+@pytest.mark.parametrize("truth", [0.5, 0.7])
+def test_the_interval_holds_the_truth(truth: float) -> None:
+    assert covered(100, 60, truth, 0.85, 150) >= 0.9
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("n", [50, 200])
+@pytest.mark.parametrize("num_votes", [30, 50])
+@pytest.mark.parametrize("truth", [0.3, 0.5, 0.8, 0.95])
+@pytest.mark.parametrize("accuracy", [0.7, 0.8, 0.95])
+def test_the_interval_holds_the_truth_over_a_grid(
+    n: int, num_votes: int, truth: float, accuracy: float
+) -> None:
+    assert covered(n, num_votes, truth, accuracy, 500) >= 0.91
