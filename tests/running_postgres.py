@@ -36,6 +36,7 @@ class RunningPostgres:
 
     programs: Path
     folder: Path
+    settings: tuple[str, ...]
     numbers: Iterator[int] = field(default_factory=count)
     process: subprocess.Popen[bytes] | None = None
 
@@ -58,6 +59,7 @@ class RunningPostgres:
     def start(self) -> None:
         """Returns when it takes connections. In the main thread: it dies with the thread that started it."""
         options = ["-D", str(self.folder / "data"), "-k", str(self.folder), "-c", "listen_addresses="]
+        options += [part for setting in self.settings for part in ("-c", setting)]
         self.process = subprocess.Popen(
             [*_as_user(dies_with_us=True), str(self.programs / "postgres"), *options],
             stdout=subprocess.DEVNULL,
@@ -83,11 +85,14 @@ class RunningPostgres:
 
 
 @contextmanager
-def running_postgres(programs: Path) -> Iterator[RunningPostgres]:
-    """A new server for as long as the block lasts."""
+def running_postgres(programs: Path, *settings: str) -> Iterator[RunningPostgres]:
+    """A new server for as long as the block lasts.
+
+    Tests stop processes and never the power, so that nothing need wait for a disk: `fsync=on` makes it wait.
+    """
     # Not pytest's folder: that is its user's alone, and the server runs as another where that is root.
     folder = Path(tempfile.mkdtemp(prefix="palate-pg-"))
-    server = RunningPostgres(programs, folder)
+    server = RunningPostgres(programs, folder, ("fsync=off", *settings))
     try:
         if os.geteuid() == 0:
             shutil.chown(folder, USER, USER)

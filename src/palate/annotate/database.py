@@ -18,8 +18,8 @@ from palate.errors import PalateError
 __all__ = ["Database"]
 
 _SECONDS_TO_WAIT_FOR_OTHERS = 30
-_SECONDS_TO_WAIT_FOR_THE_SERVER = 8.0
-"""After it hung up on a store that was open: restarting one takes a few seconds."""
+_SECONDS_TO_WAIT_FOR_THE_SERVER = 20.0
+"""After it hung up on a store that was open: restarting one takes some seconds."""
 _SECONDS_BETWEEN_TRIES = 0.1
 _LOCK = 0x50414C41
 """Names the advisory lock of whoever writes. Other stores in the same database only wait a little longer."""
