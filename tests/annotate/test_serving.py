@@ -58,6 +58,12 @@ def connected(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=20)
 
 
+def some(connection: socket.socket) -> bytes:
+    received = connection.recv(1 << 20)
+    assert received, "the connection was closed"
+    return received
+
+
 def test_it_answers_over_a_network(tmp_path: Path) -> None:
     with running(tmp_path) as (url, port):
         with httpx2.Client() as client:
@@ -89,11 +95,11 @@ def test_a_connection_that_asks_again_is_kept(tmp_path: Path, monkeypatch: pytes
             connection.sendall(request)
             received = b""
             while b"\r\n\r\n" not in received:
-                received += connection.recv(1 << 20)
+                received += some(connection)
             assert received.startswith(b"HTTP/1.1 200"), received[:100]
             length = int(received.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
             while len(received.partition(b"\r\n\r\n")[2]) < length:
-                received += connection.recv(1 << 20)
+                received += some(connection)
             time.sleep(0.4)
 
 
