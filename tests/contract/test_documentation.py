@@ -63,8 +63,8 @@ def test_these_are_the_commands() -> None:
     assert commands() == [
         "annotate", "annotate export", "annotate import", "annotate stats",
         "compare", "data audit", "data convert", "data curate", "data inspect", "data split", "demo",
-        "generate candidates", "generate contrast", "generate triples", "judge", "objectives", "plan",
-        "report", "resume", "run", "train", "winrate",
+        "diagnose", "generate candidates", "generate contrast", "generate triples", "judge", "objectives",
+        "plan", "report", "resume", "run", "train", "winrate",
     ]  # fmt: skip
 
 

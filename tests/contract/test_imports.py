@@ -11,7 +11,7 @@ import pytest
 LIGHT = [
     "palate", "palate.errors", "palate.records", "palate.recipe", "palate.asking", "palate.data",
     "palate.judge", "palate.generate", "palate.annotate", "palate.statistics", "palate.pipeline",
-    "palate.evaluate", "palate.evaluate.style",
+    "palate.evaluate", "palate.evaluate.style", "palate.evaluate.diagnosis",
 ]  # fmt: skip
 HEAVY = {"torch", "transformers", "peft", "accelerate", "datasets"}
 

@@ -72,8 +72,8 @@ ROOMS = {
         "plackett_luce_loss", "rpo_loss", "sft_loss", "simpo_loss", "sppo_hard_loss", "wpo_weights",
     ],
     "palate.pipeline": [
-        "Address", "annotate_source", "build_judge", "compare_command", "compare_stage", "export_votes",
-        "import_vote_file", "judge_file", "judge_material", "plan_recipe", "read_material",
+        "Address", "annotate_source", "build_judge", "compare_command", "compare_stage", "diagnose_stage",
+        "export_votes", "import_vote_file", "judge_file", "judge_material", "plan_recipe", "read_material",
         "read_standing", "report_stage", "resume_run", "run_demo", "run_recipe", "tokens_of_model",
         "train_stage",
     ],

@@ -6,7 +6,7 @@ import math
 import re
 
 from palate.report.curves import MAX_TABLE_ROWS, Curve, curves
-from palate.report.metrics import Metrics, MetricsRow, Series
+from palate.evaluate.diagnosis.curves import Metrics, MetricsRow, Series
 from palate.report.plots import MAX_POINTS, _alone, _averaged, _smoothed, draw
 from palate.report.svg import COLOURS, StyleSheet
 

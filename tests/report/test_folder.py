@@ -10,7 +10,7 @@ import synthetic_run as synthetic
 
 from palate.errors import ArtifactError
 from palate.report.folder import read_run
-from palate.report.metrics import read_metrics, series
+from palate.evaluate.diagnosis.curves import read_metrics, series
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from palate import __version__
 from palate.cli.annotate import annotate_app
 from palate.cli.console import ConsoleWatcher, error_console, finish_output, output_console, print_json
 from palate.cli.data import data_app
+from palate.cli.diagnose import diagnose, show_findings
 from palate.cli.generate import generate_app
 from palate.cli.judge import judge
 from palate.cli.launch import is_launched, is_main_process, launch_processes, settle_into_launch
@@ -36,6 +37,7 @@ app = cyclopts.App(
 )
 app.command(annotate_app)
 app.command(data_app)
+app.command(diagnose)
 app.command(generate_app)
 app.command(judge)
 app.command(objectives)
@@ -145,6 +147,7 @@ def train(
         print_json(summary)
         return
     render_summary(summary, _console())
+    _show_findings(Path(loaded.output))
     _console().print(f"\nNext: palate compare {loaded.output}", markup=False, soft_wrap=True)
 
 
@@ -167,7 +170,16 @@ def _show_run(summary: dict[str, Any], folder: Path, as_json: bool) -> None:
     if found.has("evaluation/comparison.json"):
         render_comparison(found.read("evaluation/comparison.json"), _console())
     render_summary(summary, _console())
+    _show_findings(folder)
     _console().print(f"\nLook closer: {folder / 'report.html'}", markup=False, soft_wrap=True)
+
+
+def _show_findings(folder: Path) -> None:
+    from palate.train import RunFolder
+
+    found = RunFolder(folder)
+    if found.has("findings.json"):
+        show_findings(found.read("findings.json"), folder, _console())
 
 
 @app.command

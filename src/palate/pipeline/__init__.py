@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from palate.pipeline.annotating import Address, annotate_source
     from palate.pipeline.auditing import tokens_of_model
     from palate.pipeline.demo import run_demo
+    from palate.pipeline.diagnosing import diagnose_stage
     from palate.pipeline.judges import build_judge
     from palate.pipeline.judging import judge_file, judge_material, read_material
     from palate.pipeline.planning import plan_recipe
@@ -29,6 +30,7 @@ __all__ = [
     "build_judge",
     "compare_command",
     "compare_stage",
+    "diagnose_stage",
     "export_votes",
     "import_vote_file",
     "judge_file",
@@ -48,6 +50,7 @@ _MODULES = {
     "Address": "annotating",
     "annotate_source": "annotating",
     "build_judge": "judges",
+    "diagnose_stage": "diagnosing",
     "export_votes": "votes",
     "import_vote_file": "votes",
     "judge_file": "judging",

@@ -14,6 +14,7 @@ from palate.engine import Renderer, Sampling, load_trained
 from palate.errors import RecipeError
 from palate.generate.sampling import sample_candidates
 from palate.judge import JudgedPairs, load_scorer, pairs_from_scores
+from palate.pipeline.diagnosing import diagnose_stage
 from palate.pipeline.stages import PLAYGROUND, base_folder, compare_stage, report_stage, train_stage
 from palate.playground import held_out_prompts, training_prompts
 from palate.recipe import Recipe, load_recipe, parse_recipe
@@ -63,6 +64,7 @@ def run_demo(output: str = "runs/demo", *, seed: int = 0, watcher: Watcher | Non
     summary["preferred_share_before"] = comparison["figures"]["base"]["mean_score"]
     summary["preferred_share_after"] = comparison["figures"]["tuned"]["mean_score"]
     RunFolder(output).write("summary.json", summary)
+    diagnose_stage(Path(output))
     return DemoResult(Path(output), summary, comparison, report_stage(Path(output)))
 
 

@@ -18,6 +18,7 @@ from palate.errors import PalateError, RecipeError
 from palate.evaluate import Contestant, compare_models, held_out_accuracy
 from palate.judge import load_scorer
 from palate.pipeline.auditing import audit_before_run
+from palate.pipeline.diagnosing import diagnose_stage, telling_diagnosis
 from palate.playground import held_out_prompts, model_folder, write_pairs
 from palate.recipe import CompareOptions, ModelOptions, Recipe, SourceOptions, load_recipe
 from palate.records import Messages, as_messages
@@ -59,7 +60,9 @@ def run_recipe(
         watcher.note("not compared: a reward model scores answers and gives none")
     elif recipe.compare is not None:
         _compare_if_due(recipe, recipe.compare, folder, watcher)
-    if not _is_newer(folder.path / "report.html", folder.path / "evaluation/comparison.json"):
+    if not _is_newer(folder.path / "findings.json", folder.path / "evaluation/comparison.json"):
+        diagnose_stage(folder.path)
+    if not _is_newer(folder.path / "report.html", folder.path / "findings.json"):
         watcher.note(f"report: {report_stage(folder.path)}")
     return summary
 
@@ -102,8 +105,12 @@ def train_stage(
         eval_records = open_source(held_out, recipe.data.system) if held_out is not None else None
         base = base_folder(recipe, watcher)
         _audit(recipe, train_records, eval_records, folder, base, watcher, processes)
+        tell = telling_diagnosis(folder.path, watcher)
         with processes.noticing_loss():
-            return train(recipe, train_records, eval_records, folder, watcher, base, processes)
+            summary = train(recipe, train_records, eval_records, folder, watcher, base, processes, tell)
+        if processes.is_main:
+            diagnose_stage(folder.path)
+        return summary
 
 
 def _audit(
@@ -173,6 +180,7 @@ def compare_command(
         recipe = load_recipe(_run_recipe_file(a), [f"output={a}"])
         own = (recipe.compare or CompareOptions()).model_dump()
         comparison = compare_stage(recipe, _compare_options(own | dict(changes)), watcher)
+        diagnose_stage(Path(a))
         report_stage(Path(a))
         return comparison
     options = _compare_options(changes)

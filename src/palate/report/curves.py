@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from palate.report.metrics import Metrics, Series, series
+from palate.evaluate.diagnosis.curves import Metrics, Series, series
 from palate.report.wording import number, plural
 
 __all__ = ["PANELS", "Curve", "Line", "Panel", "Table", "curves"]

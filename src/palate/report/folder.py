@@ -17,7 +17,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from palate.errors import ArtifactError
-from palate.report.metrics import Metrics, read_metrics
+from palate.evaluate.diagnosis.curves import Metrics, read_metrics
 
 __all__ = [
     "AnswerFigures",

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from palate.report.curves import Curve
-from palate.report.metrics import Series
+from palate.evaluate.diagnosis.curves import Series
 from palate.report.svg import COLOURS, StyleSheet, embed
 
 __all__ = ["draw", "smoothing_window"]

@@ -207,7 +207,7 @@ class RunFolder:
         """
         for folder in (self.adapter, self.model, self.checkpoints, self.path / "evaluation"):
             durable.remove_folder(folder)
-        for name in ("metrics.jsonl", "summary.json", "report.html"):
+        for name in ("metrics.jsonl", "summary.json", "findings.json", "report.html"):
             (self.path / name).unlink(missing_ok=True)
 
     def log(self, metrics: Mapping[str, Any]) -> None:

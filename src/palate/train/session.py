@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ from palate.watcher import Watcher
 
 __all__ = ["train"]
 
+_Line = dict[str, Any]
+
 # Small gradients vanish in float16 below 6e-8; this is where torch's own scaler begins.
 _FIRST_FLOAT16_LOSS_SCALE = 2.0**16
 
@@ -51,12 +54,14 @@ def train(
     watcher: Watcher | None = None,
     base_folder: Path | None = None,
     processes: Processes | None = None,
+    on_line: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """Train as the recipe says and leave a run folder; returns its summary.
 
     A run that was stopped or killed goes on from its newest whole checkpoint. `base_folder` is where the base
     lies, for a name that neither the Hub nor the file system knows. `processes` are those it shares the work
-    with; where absent, the ones a launcher started.
+    with; where absent, the ones a launcher started. `on_line` is given every line of metrics.jsonl once it is
+    written, in the main process.
 
     Raises:
         CallError: the recipe, data or model cannot be used. TrainingError: numbers stopped being finite, or
@@ -103,7 +108,7 @@ def train(
         optimizer=build_optimizer(policy, recipe.train),
         folder=folder,
         watcher=watcher,
-        on_line=trackers.log,
+        on_line=trackers.log if on_line is None else _both(trackers.log, on_line),
         processes=processes,
         save=save,
         origins=_origins(recipe, policy, plan, eval_set),
@@ -124,6 +129,14 @@ def train(
     trackers.finish(summary)
     processes.wait()
     return summary
+
+
+def _both(one: Callable[[_Line], None], other: Callable[[_Line], None]) -> Callable[[_Line], None]:
+    def on_line(line: _Line) -> None:
+        one(line)
+        other(line)
+
+    return on_line
 
 
 def _load(recipe: Recipe, base_folder: Path | None, processes: Processes, watcher: Watcher) -> Policy:

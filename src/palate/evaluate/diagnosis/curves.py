@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: the truth that every curve is drawn from."""
+"""`metrics.jsonl`: the truth that every curve is drawn from, and every rule looks at."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def read_metrics(path: Path) -> Metrics | None:
                 "the line is damaged",
                 where=f"{path}:{number}",
                 why=str(error),
-                next="remove the line to report without that step",
+                next="remove the line to go on without that step",
             ) from error
         rows[split][row.step] = row
     train, evaluation = (

@@ -1,0 +1,65 @@
+"""both_rewards_falling: chosen answers become less likely too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from palate.evaluate.diagnosis.curves import Metrics, series
+from palate.evaluate.diagnosis.facts import Facts
+from palate.evaluate.diagnosis.finding import NotApplicable, Rule, Seen
+from palate.evaluate.diagnosis.trends import later_part, mean_of, trend_of, values_of
+
+__all__ = ["RULE"]
+
+_MIN_STEPS = 20
+_MIN_FALL_NATS = 3.0
+_MIN_SHARE_OF_MARGIN = 0.5
+_MIN_Z = 3.0
+
+
+def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
+    if not facts.has_reference or not facts.learns_from_pairs:
+        return NotApplicable("it needs pairs and a reference: rewards of both sides against where they began")
+    chosen, rejected = (series(metrics.train, f"rewards_{side}") for side in ("chosen", "rejected"))
+    steps, _ = values_of(chosen)
+    if len(steps) < _MIN_STEPS:
+        return NotApplicable(f"it needs {_MIN_STEPS} steps with rewards")
+    ends = [mean_of(later_part(side, 0.25)) for side in (chosen, rejected)]
+    trends = [trend_of(side) for side in (chosen, rejected)]
+    if ends[0] is None or ends[1] is None or trends[0] is None or trends[1] is None:
+        return []
+    scale = facts.reward_scale
+    fall, other = -ends[0].value / scale, -ends[1].value / scale
+    error = ends[0].standard_error / scale
+    falling = max(trends[0].z, trends[1].z) < -_MIN_Z
+    if not falling or fall - 2 * error < _MIN_FALL_NATS or fall < _MIN_SHARE_OF_MARGIN * (other - fall):
+        return []
+    return [
+        Seen(
+            sentence=f"over the last quarter of {steps[-1]} steps chosen completions are {fall:.3g} nats "
+            f"less likely than before training, and rejected ones {other:.3g}",
+            severity="warning",
+            sure="certain",
+            step=int(steps[-1]),
+            evidence={
+                "chosen_fall_nats": fall,
+                "rejected_fall_nats": other,
+                "chosen_slope_z": trends[0].z,
+                "rejected_slope_z": trends[1].z,
+            },
+            recipe_key="objective.type",
+            recipe_value="rpo" if facts.objective is not None and facts.objective.type == "dpo" else None,
+        )
+    ]
+
+
+RULE = Rule(
+    name="both_rewards_falling",
+    meaning="Likelihood displacement: the margin grows because both sides fall and the rejected one faster. "
+    "What the model says instead is in neither side of the data.",
+    remedy="Hold the chosen side up: objective.type rpo, dpop, or mpo with sft; or lower train.learning_rate "
+    "or raise objective.beta. Read the answers: palate compare.",
+    reason="Chosen completions have to be twenty times less likely (3 nats) with 95% confidence, by half of "
+    "the margin or more, and both slopes 3 standard errors below 0. A little of it is in every DPO run.",
+    check=_check,
+)

@@ -1,0 +1,71 @@
+"""gradient_spikes: single steps whose gradient dwarfs those around them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from palate.evaluate.diagnosis.curves import Metrics, series
+from palate.evaluate.diagnosis.facts import Facts
+from palate.evaluate.diagnosis.finding import NotApplicable, Rule, Seen
+from palate.evaluate.diagnosis.trends import running_median, values_of
+
+__all__ = ["RULE"]
+
+_MIN_STEPS = 20
+_WIDTH = 21
+_TIMES = 8.0
+_LARGEST_FIRST = 3.0
+_MAX_NAMED = 5
+
+
+def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
+    if facts.recipe is None:
+        return NotApplicable("the run folder has no recipe.yaml")
+    steps, norms = values_of(series(metrics.train, "grad_norm"))
+    if len(steps) < _MIN_STEPS:
+        return NotApplicable(f"it needs {_MIN_STEPS} steps with a gradient norm")
+    around = running_median(norms, _WIDTH)
+    # Once most pairs are learnt the norms fall, and a pair that is not is no spike: it has to be large beside
+    # the run's first gradients too, when everything was still to be learnt.
+    limit = np.maximum(_TIMES * around, _LARGEST_FIRST * float(np.median(norms[:_WIDTH])))
+    spikes = np.flatnonzero((norms > limit) & (norms > 0))
+    if not len(spikes):
+        return []
+    worst = int(spikes[np.argmax(norms[spikes])])
+    times = float(norms[worst] / around[worst]) if around[worst] > 0 else None
+    named = ", ".join(str(step) for step in steps[spikes][:_MAX_NAMED].tolist())
+    more = f" and {len(spikes) - _MAX_NAMED} more" if len(spikes) > _MAX_NAMED else ""
+    clipped = facts.recipe.train.max_grad_norm
+    return [
+        Seen(
+            sentence=f"{len(spikes)} of {len(steps)} steps have a gradient far above those around them "
+            f"(steps {named}{more}): at step {steps[worst]} its norm is {norms[worst]:.3g}, where "
+            f"{around[worst]:.3g} is usual",
+            severity="warning",
+            sure="certain",
+            step=int(steps[worst]),
+            evidence={
+                "num_spikes": len(spikes),
+                "largest_norm": float(norms[worst]),
+                "median_around": float(around[worst]),
+                "times_the_median": times,
+                "max_grad_norm": clipped,
+            },
+            recipe_key="train.max_grad_norm",
+            recipe_value=float(f"{2 * float(np.median(norms)):.2g}"),
+        )
+    ]
+
+
+RULE = Rule(
+    name="gradient_spikes",
+    meaning="A few batches push the model much harder than all others: one odd row may decide where it goes, "
+    "and Adam's step stays small for long after a spike.",
+    remedy="Look for odd rows (palate data audit: very long, repeated, in another language), and clip: "
+    "train.max_grad_norm. A larger train.batch_size evens batches out.",
+    reason="8 times the median of the 21 steps around, and 3 times that of the first 21: norms of batches of "
+    "one kind of data vary by a factor of 2 or 3.",
+    check=_check,
+)

@@ -1,0 +1,78 @@
+"""noisy_labels: the accuracy stands still well below 1, and the model is sure of what it gets wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from palate.evaluate.diagnosis.curves import Metrics, series
+from palate.evaluate.diagnosis.facts import Accuracy, Facts
+from palate.evaluate.diagnosis.finding import NotApplicable, Rule, Seen
+from palate.evaluate.diagnosis.trends import later_part, trend_of
+
+__all__ = ["RULE"]
+
+_MIN_PROMPTS = 40
+_HIGHEST = 0.75
+_MIN_SURE_WRONG = 0.75
+_MAX_Z = 2.0
+
+
+def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
+    if not facts.learns_from_pairs:
+        return NotApplicable("the objective counts no pairs in the right order")
+    found = facts.accuracy_at_best()
+    if found is None:
+        return NotApplicable("no held-out margins were written")
+    if found.num_prompts < _MIN_PROMPTS:
+        return NotApplicable(f"it needs {_MIN_PROMPTS} held-out prompts, and there are {found.num_prompts}")
+    plateau = trend_of(later_part(series(metrics.train, "rewards_accuracy"), 0.5))
+    low, high = found.interval_95
+    if plateau is None or plateau.z > _MAX_Z or low <= 0.5 or high >= _HIGHEST:
+        return []
+    margins = np.array(facts.margins)
+    right, wrong = margins[margins > 0], -margins[margins < 0]
+    if not len(wrong):
+        return []
+    as_sure = float(np.median(wrong) / np.median(right))
+    if as_sure < _MIN_SURE_WRONG:
+        return []  # what is wrong is nearly a tie: the pairs are hard, or too little was learnt
+    return [_seen(found, facts, as_sure)]
+
+
+def _seen(found: Accuracy, facts: Facts, as_sure: float) -> Seen:
+    flipped = 1 - found.value
+    smoothing = getattr(facts.objective, "label_smoothing", None)
+    return Seen(
+        sentence=f"{found.value:.1%} of {found.num_pairs:,} held-out pairs are in the order of their labels "
+        f"(95% interval {found.interval_95[0]:.1%} to {found.interval_95[1]:.1%}), the accuracy no longer "
+        f"grows, and margins on the others are {as_sure:.2f} times as large: as if {flipped:.0%} of labels "
+        "were the wrong way round",
+        severity="warning",
+        sure="hint",
+        step=None,
+        evidence={
+            "held_out_accuracy": found.value,
+            "accuracy_low": found.interval_95[0],
+            "accuracy_high": found.interval_95[1],
+            "implied_flip_rate": flipped,
+            "wrong_to_right_margin": as_sure,
+        },
+        recipe_key="objective.label_smoothing" if smoothing is not None else "objective.type",
+        recipe_value=round(min(flipped, 0.45), 2) if smoothing is not None else "ipo",
+    )
+
+
+RULE = Rule(
+    name="noisy_labels",
+    meaning="Many labels contradict what the rest teach: annotators or a judge disagree, or sides were mixed "
+    "up. Two tastes in one file look alike.",
+    remedy="Set objective.label_smoothing to about the implied share, or take objective.type ipo; look at "
+    "the held-out pairs the model is surest are wrong, and at the judge card or the annotators' agreement.",
+    reason="The interval of the held-out accuracy lies between 50% and 75%, training accuracy has no upward "
+    "slope over the last half, and margins on pairs against the model are 0.75 of the others or more: hard "
+    "pairs would lie near 0.",
+    check=_check,
+    live=False,
+)

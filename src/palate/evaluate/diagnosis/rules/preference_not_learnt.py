@@ -1,0 +1,68 @@
+"""preference_not_learnt: the model moves, and tells held-out pairs apart no better than a coin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from palate.evaluate.diagnosis.curves import Metrics, series
+from palate.evaluate.diagnosis.facts import Accuracy, Facts
+from palate.evaluate.diagnosis.finding import NotApplicable, Rule, Seen
+from palate.evaluate.diagnosis.trends import later_part, mean_of, values_of
+
+__all__ = ["RULE"]
+
+_MIN_PROMPTS = 40
+_MIN_STEPS = 20
+_COIN = 0.6
+_MOVED_NATS_PER_TOKEN = 0.02
+
+
+def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
+    if not facts.learns_from_pairs or not facts.has_reference:
+        return NotApplicable("it needs pairs and a reference, which says how far the model has moved")
+    found = facts.accuracy_at_best()
+    if found is None or found.num_prompts < _MIN_PROMPTS:
+        return NotApplicable(f"it needs {_MIN_PROMPTS} held-out prompts")
+    steps, _ = values_of(series(metrics.train, "kl"))
+    kl = mean_of(later_part(series(metrics.train, "kl"), 0.25))
+    if len(steps) < _MIN_STEPS or kl is None:
+        return NotApplicable(f"it needs {_MIN_STEPS} steps")
+    away = math.sqrt(2 * max(0.0, kl.value))
+    low, high = found.interval_95
+    if away < _MOVED_NATS_PER_TOKEN or low > 0.5 or high >= _COIN:
+        return []
+    return [_seen(found, away)]
+
+
+def _seen(found: Accuracy, away: float) -> Seen:
+    low, high = found.interval_95
+    against = high < 0.5
+    said = "against their labels, more often than a coin" if against else "no better than a coin tells them"
+    return Seen(
+        sentence=f"the model has moved by {away:.2g} nats a token, and {found.value:.1%} of "
+        f"{found.num_pairs:,} held-out pairs are in the right order (95% interval {low:.1%} to {high:.1%}): "
+        f"{said}",
+        severity="error",
+        sure="certain" if against else "likely",
+        evidence={
+            "held_out_accuracy": found.value,
+            "accuracy_low": low,
+            "accuracy_high": high,
+            "rms_log_ratio_per_token": away,
+        },
+        recipe_key="data.train",
+    )
+
+
+RULE = Rule(
+    name="preference_not_learnt",
+    meaning="What the labels say cannot be told from the text, or held-out labels say something else than "
+    "those trained on: sides mixed up, labels drawn by chance, or a wrong column taken for the preference.",
+    remedy="Read twenty pairs (palate data inspect): is the chosen side the better one? Look at "
+    "data.train.columns, and at the judge card or the annotators' agreement.",
+    reason="The interval of the held-out accuracy reaches 50% or lies below it, and ends under 60%, on 40 "
+    "prompts or more, after the model has moved by 0.02 nats a token.",
+    check=_check,
+    live=False,
+)
