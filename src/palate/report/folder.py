@@ -7,17 +7,18 @@ there and unreadable is an `ArtifactError`, never a guess.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel
 
 from palate.errors import ArtifactError
 from palate.evaluate.diagnosis.curves import Metrics, read_metrics
+from palate.report.checked import Interval, Number, Piece, parse
+from palate.report.comparison import AnswerFigures, Comparison, HeldOut, Message, ModelAnswer, Sample, WinRate
 
 __all__ = [
     "AnswerFigures",
@@ -26,10 +27,13 @@ __all__ = [
     "Comparison",
     "DataSplit",
     "DataSummary",
+    "Findings",
     "HeldOut",
+    "Interval",
     "Message",
     "ModelAnswer",
     "Run",
+    "RunFinding",
     "RunSummary",
     "Sample",
     "WinRate",
@@ -37,90 +41,13 @@ __all__ = [
     "read_run",
 ]
 
-Number = Annotated[float | None, AfterValidator(lambda value: value if _finite(value) else None)]
-"""A figure, or None where it was not measured or is not a number."""
-Interval = tuple[float, float]
-
-
-def _finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
-
-
-class _Piece(BaseModel):
-    """Part of a run folder. Keys that this version does not know are left for the version that wrote them."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Message(_Piece):
-    role: str
-    content: str
-
-
-class ModelAnswer(_Piece):
-    """`finished` is False when the answer ran into the length limit."""
-
-    text: str
-    score: Number = None
-    finished: bool = True
-
-
-class Sample(_Piece):
-    """What both models said to one prompt; `verdict` is the tuned model's, None where the judge gave none."""
-
-    prompt: tuple[Message, ...]
-    base: tuple[ModelAnswer, ...]
-    tuned: tuple[ModelAnswer, ...]
-    verdict: Literal["win", "loss", "tie"] | None = None
-
-
-class WinRate(_Piece):
-    """As `palate.statistics.win_rates` counted it."""
-
-    num_wins: int
-    num_losses: int
-    num_ties: int
-    num_missing: int
-    win_rate: Number
-    interval_95: Interval
-    sign_test_p: float
-    num_more_to_settle: int | None
-
-
-class AnswerFigures(_Piece):
-    mean_score: Number = None
-    mean_length_characters: Number = None
-    finished_share: Number = None
-    distinct_share: Number = None
-
-
-class HeldOut(_Piece):
-    """How often the tuned model's own reward prefers the chosen answer of a pair it never trained on."""
-
-    num_pairs: int
-    reward_accuracy: Number = None
-    interval_95: Interval | None = None
-
-
-class Comparison(_Piece):
-    base: str
-    tuned: str
-    judge: str | None = None
-    temperature: Number = None
-    num_prompts: int | None = None
-    samples: tuple[Sample, ...] = ()
-    win_rate: WinRate | None = None
-    figures: dict[str, AnswerFigures] = {}
-    held_out: HeldOut | None = None
-
-
-class SetAsideReason(_Piece):
+class SetAsideReason(Piece):
     reason: str
     count: int
     examples: tuple[str, ...] = ()
 
 
-class DataSplit(_Piece):
+class DataSplit(Piece):
     source: str | None = None
     layout: str | None = None
     num_rows: int | None = None
@@ -133,18 +60,18 @@ class DataSplit(_Piece):
     num_boundary_merges: int | None = None
 
 
-class DataSummary(_Piece):
+class DataSummary(Piece):
     train: DataSplit | None = None
     eval: DataSplit | None = None
 
 
-class EvalFigures(_Piece):
+class EvalFigures(Piece):
     loss: Number = None
     reward_accuracy: Number = None
     reward_margin: Number = None
 
 
-class RunSummary(_Piece):
+class RunSummary(Piece):
     status: str | None = None
     data: str = "pairs"
     needs_reference: bool = True
@@ -168,7 +95,7 @@ class RunSummary(_Piece):
     preferred_share_after: Number = None
 
 
-class AuditFinding(_Piece):
+class AuditFinding(Piece):
     """One thing the audit before the run found."""
 
     check: str
@@ -178,12 +105,36 @@ class AuditFinding(_Piece):
     remedy: str = ""
 
 
-class AuditSummary(_Piece):
+class AuditSummary(Piece):
     """The audit before the run, as far as the report tells of it."""
 
     findings: tuple[AuditFinding, ...] = ()
     not_checked: Mapping[str, str] = {}
     allowed: tuple[str, ...] = ()
+
+
+class RunFinding(Piece):
+    """One rule's sight of the run. `recipe_key` is the option to change, `recipe_value` a value to try."""
+
+    rule: str
+    severity: str = "info"
+    sure: str = "likely"
+    step: int | None = None
+    evidence: Mapping[str, Any] = {}
+    sentence: str = ""
+    meaning: str = ""
+    remedy: str = ""
+    recipe_key: str | None = None
+    recipe_value: Any = None
+
+
+class Findings(Piece):
+    """What the run's curves say, as `palate diagnose` wrote it."""
+
+    findings: tuple[RunFinding, ...] = ()
+    rules_checked: tuple[str, ...] = ()
+    rules_not_applicable: Mapping[str, str] = {}
+    best_step: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +150,13 @@ class Run:
     summary: RunSummary | None
     comparison: Comparison | None
     audit: AuditSummary | None = None
+    findings: Findings | None = None
+
+    @property
+    def best_step(self) -> int | None:
+        """The step whose weights were kept; else the one that the diagnosis names."""
+        kept = self.summary.best_step if self.summary is not None else None
+        return kept if kept is not None or self.findings is None else self.findings.best_step
 
     @property
     def objective(self) -> str | None:
@@ -229,6 +187,7 @@ def read_run(folder: Path) -> Run:
         summary=_read_model(folder / "summary.json", RunSummary),
         comparison=_read_model(folder / "evaluation" / "comparison.json", Comparison),
         audit=_read_model(folder / "audit.json", AuditSummary),
+        findings=_read_model(folder / "findings.json", Findings),
     )
     if run.recipe is None and run.metrics is None and run.summary is None and run.comparison is None:
         raise ArtifactError(
@@ -241,21 +200,6 @@ def read_run(folder: Path) -> Run:
 
 
 Model = TypeVar("Model", bound=BaseModel)
-
-
-def parse(model: type[Model], content: Mapping[str, Any], where: str) -> Model:
-    """`content` as a checked piece of a run. Raises ArtifactError, naming `where`, if it does not fit."""
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ArtifactError(
-            f"{key}: {first['msg']}" if key else first["msg"],
-            where=where,
-            why="this file was written by another version, or edited",
-            next="make it again: palate run RECIPE does what is missing once the file is removed",
-        ) from error
 
 
 def _read_model(path: Path, model: type[Model]) -> Model | None:
