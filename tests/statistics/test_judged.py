@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palate.statistics.judged import judged_win_rate
-from palate.statistics.win_rates import wilson_interval
+from palate.statistics.win_rates import score_interval
 
 
 def test_by_hand() -> None:
@@ -32,10 +32,15 @@ def test_soft_scores_have_a_mean_and_sides() -> None:
 
 
 def test_a_judges_probabilities_give_wilsons_interval_where_they_are_certain() -> None:
-    """Scores of almost 0 and 1 are plain wins and losses: the variance of 20 of them over n - 1 not n."""
+    """Scores of almost 0 and 1 are plain wins and losses, but that their variance is estimated.
+
+    With one prompt beside the 20: the rate is 12.5 / 21 = .5952, the sum of squares 12 * .4048^2 +
+    8 * .5952^2 + (.4048^2 + .5952^2) / 2 = 5.0594, the variance 21 / 20 * 5.0594 / 21^2 = .012046, and
+    .5952 * .4048 / .012046 = 20.00. Student's quantile of 19 degrees of freedom is 2.0930.
+    """
     scores = [0.999999] * 12 + [0.000001] * 8
     low, high = judged_win_rate(scores, range(20)).interval_95
-    plain = wilson_interval(12 * 19 / 20, 8 * 19 / 20)
+    plain = score_interval(12, 8, 0, 2.0930)
     assert (low, high) == pytest.approx(plain, abs=1e-4)
 
 

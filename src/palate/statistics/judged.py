@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.statistics.effective import effective_number, interval_of_rate
 from palate.statistics.length_control import LengthControlled, length_controlled_win_rate
 from palate.statistics.resampling import NUM_RESAMPLES, interval_around, resampled_sums
-from palate.statistics.win_rates import Outcome, WinRate, wilson_interval, win_rate
+from palate.statistics.win_rates import Outcome, WinRate, win_rate
 
 __all__ = ["JudgedWinRate", "judged_win_rate"]
 
@@ -68,7 +69,7 @@ def judged_win_rate(
     error = _standard_error(y, prompts)
     interval = counts.interval_95
     if is_soft:
-        interval = _soft_interval(float(y.mean()), error, len(y))
+        interval = _soft_interval(y, prompts)
     controlled = None
     if length_differences is not None and len(y):
         differences = [length_differences[place] for place in given]
@@ -108,9 +109,8 @@ def _bootstrap(y: NDArray[np.float64], prompts: Sequence[Hashable], seed: int) -
     return interval_around(float(y.mean()), rates, len(sums))
 
 
-def _soft_interval(rate: float, error: float | None, n: int) -> tuple[float, float]:
-    """Wilson's interval at the number of plain judgements that would know the rate as well."""
-    if error is None:
+def _soft_interval(y: NDArray[np.float64], prompts: Sequence[Hashable]) -> tuple[float, float]:
+    num_prompts = len(set(prompts))
+    if num_prompts < 2:
         return 0.0, 1.0
-    effective = float(n) if error == 0 else max(rate * (1 - rate) / error**2, 1e-9)
-    return wilson_interval(rate * effective, (1 - rate) * effective)
+    return interval_of_rate(float(y.mean()), effective_number(y, prompts), num_prompts)

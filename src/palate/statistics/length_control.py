@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from palate.statistics.effective import interval_of_rate
 from palate.statistics.logistic import fit
+from palate.statistics.resampling import places
 
 __all__ = ["LengthControlled", "length_controlled_win_rate"]
 
@@ -17,7 +18,6 @@ RIDGE = 10.0
 """1 / variance of the prior of the length's coefficient: a standard deviation of 0.32 around no effect."""
 MAX_SHIFT = 0.5
 """The most by which lengths may differ systematically, in standard deviations, to be told from quality."""
-_Z_95 = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,24 +83,53 @@ def length_controlled_win_rate(
     at_equal = design.copy()
     at_equal[:, 1] = 0.0
     chances = 1 / (1 + np.exp(-(at_equal @ found.coefficients)))
-    interval = _interval(chances, at_equal, found.covariance)
+    rate = float(chances.mean())
+    own = list(range(len(y))) if prompt_ids is None else prompt_ids
+    interval = _interval(rate, design, y, own, np.array(ridge))
     warnings = _warnings(shift, float((d > 0).mean()))
-    return LengthControlled(
-        float(chances.mean()), interval, float(found.coefficients[1]), shift, tuple(warnings)
-    )
+    return LengthControlled(rate, interval, float(found.coefficients[1]), shift, tuple(warnings))
 
 
 def _interval(
-    chances: NDArray[np.float64], design: NDArray[np.float64], covariance: NDArray[np.float64]
+    rate: float,
+    design: NDArray[np.float64],
+    y: NDArray[np.float64],
+    clusters: Sequence[Hashable],
+    ridge: NDArray[np.float64],
 ) -> tuple[float, float] | None:
-    """By the delta method on the mean prediction's log-odds, so that it stays between 0 and 1."""
-    mean = float(chances.mean())
-    gradient = (chances * (1 - chances)) @ design / len(chances) / (mean * (1 - mean))
-    variance = float(gradient @ covariance @ gradient)
-    if not variance >= 0:
+    """A score interval at the number of comparisons that would know the rate as well (see `effective`).
+
+    The variance is the sandwich's, carried to the mean prediction by the delta method. The normal interval
+    on the log-odds, which needs no such number, held the truth as seldom as 40 times in 100 where wins or
+    losses were few.
+    """
+    place = places(clusters)
+    num_prompts = len(place)
+    if num_prompts < 2:
         return None
-    odds, half = math.log(mean / (1 - mean)), _Z_95 * math.sqrt(variance)
-    return 1 / (1 + math.exp(half - odds)), 1 / (1 + math.exp(-half - odds))
+    # One more prompt, of equally long answers.
+    size = max(round(len(y) / num_prompts), 1)
+    beside = np.tile(design.mean(axis=0), (size, 1))
+    beside[:, 1] = 0.0
+    rows, outcomes = np.vstack([design, beside]), np.concatenate([y, np.full(size, 0.5)])
+    found = fit(rows, outcomes, ridge=ridge)
+    p = 1 / (1 + np.exp(-(rows @ found.coefficients)))
+    inverse = np.linalg.inv((rows.T * (p * (1 - p))) @ rows + np.diag(ridge))
+    at_equal = rows.copy()
+    at_equal[:, 1] = 0.0
+    chances = 1 / (1 + np.exp(-(at_equal @ found.coefficients)))
+    gradient = (chances * (1 - chances)) @ at_equal / len(chances)
+    pull = rows @ inverse @ gradient
+    moves = np.zeros(num_prompts)
+    np.add.at(moves, [place[cluster] for cluster in clusters], (pull * (outcomes - p))[: len(y)])
+    own = float(p[-1])
+    of_beside = (size * float(pull[-1])) ** 2 * ((1 - own) ** 2 + own**2) / 2
+    degrees = (len(rows) - 1) / max(len(rows) - design.shape[1], 1)
+    variance = (num_prompts + 1) / num_prompts * degrees * (float((moves**2).sum()) + of_beside)
+    # The prior pulls the length's weight towards 0: by how much, on average over the prior, is an error too.
+    variance += float((ridge * (inverse @ gradient) ** 2).sum())
+    mean = float(chances.mean())
+    return interval_of_rate(rate, mean * (1 - mean) / variance, num_prompts)
 
 
 def _warnings(shift: float, share_longer: float) -> list[str]:

@@ -1,0 +1,53 @@
+"""How many plain comparisons would know a rate as well: from any variance to a score interval.
+
+A rate's normal interval fails where the rate is near 0 or 1, and where nothing varied it has no width. A score
+interval does neither, but takes a number of comparisons. That number is rate (1 - rate) / variance, both with
+one more prompt beside those there are, which came out all won as likely as all lost: without it, twenty
+losses of twenty would be worth any number of comparisons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t
+
+from palate.statistics.resampling import places
+from palate.statistics.win_rates import score_interval
+
+__all__ = ["effective_number", "interval_of_rate"]
+
+
+def effective_number(scores: NDArray[np.float64], prompt_ids: Sequence[Hashable]) -> float:
+    """The number of plain comparisons that would know the scores' mean as well as these do.
+
+    Args:
+        scores: [rows], 0 to 1.
+        prompt_ids: which prompt each is of; two different ones or more.
+    """
+    place = places(prompt_ids)
+    rows = [place[prompt] for prompt in prompt_ids]
+    sums = np.bincount(rows, weights=scores)
+    sizes = np.bincount(rows).astype(np.float64)
+    beside = sizes.mean()
+    total = sizes.sum() + beside
+    rate = (sums.sum() + beside / 2) / total
+    spread = ((sums - rate * sizes) ** 2).sum() + beside**2 * ((1 - rate) ** 2 + rate**2) / 2
+    variance = (len(sums) + 1) / len(sums) * spread / total**2
+    return float(rate * (1 - rate) / variance)
+
+
+def interval_of_rate(rate: float, effective: float, num_prompts: int) -> tuple[float, float]:
+    """The 95% score interval of a rate that is known as well as `effective` comparisons would know it.
+
+    Args:
+        rate: 0 to 1.
+        effective: above 0.
+        num_prompts: how many prompts the variance was seen on; with few, Student's quantile is wider.
+    """
+    if num_prompts < 2:
+        return 0.0, 1.0
+    quantile = float(t.ppf(0.975, num_prompts - 1))
+    return score_interval(rate * effective, (1 - rate) * effective, 0.0, quantile)
