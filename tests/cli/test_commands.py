@@ -238,4 +238,4 @@ def test_a_relative_source_is_no_trouble_once_trained(
     assert lineage["source"] == "mine.jsonl" and len(lineage["sha256"]) == 64
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert compare_command(recipe.output, None, {}, None)["num_prompts"] == 2
+    assert compare_command([recipe.output], {})["num_prompts"] == 2

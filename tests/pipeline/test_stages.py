@@ -63,7 +63,7 @@ def prompts_file(folder: Path, *prompts: str) -> str:
 
 
 def compare(trained: Recipe, **changes: Any) -> dict[str, Any]:
-    return compare_command(trained.output, None, changes, None)
+    return compare_command([trained.output], changes)
 
 
 def test_a_run_does_everything_once(tmp_path: Path, base: Path) -> None:
@@ -71,7 +71,9 @@ def test_a_run_does_everything_once(tmp_path: Path, base: Path) -> None:
     first, again, mended = Notes(), Notes(), Notes()
     summary = run_recipe(recipe, first)
     assert first.tasks.pop(0).startswith("auditing ")
-    assert first.tasks == ["reference log-probabilities", "training", "answers of base", "answers of tuned"]
+    assert first.tasks == [
+        "reference log-probabilities", "training", f"answers of {base}", "answers of tuned", "scoring with longer",
+    ]  # fmt: skip
     folder = RunFolder(recipe.output)
     made = sorted(file.name for file in folder.path.iterdir() if not file.name.startswith("."))
     assert made == [
@@ -99,7 +101,7 @@ def test_another_comparison_is_made_when_the_recipe_asks_for_one(tmp_path: Path,
     run_recipe(recipe)
     notes = Notes()
     run_recipe(tiny_recipe(tmp_path, base, "compare.judge=shorter"), notes)
-    assert notes.tasks == ["answers of base", "answers of tuned"]
+    assert notes.tasks == [f"answers of {base}", "answers of tuned", "scoring with shorter"]
     comparison = RunFolder(recipe.output).read("evaluation/comparison.json")
     assert comparison["judge"] == "shorter"
     assert "shorter" in (Path(recipe.output) / "report.html").read_text(encoding="utf-8")
@@ -124,7 +126,7 @@ def test_nothing_held_out_is_nothing_to_compare(tmp_path: Path, base: Path) -> N
     assert any("not compared" in note for note in notes.notes)
     assert (tmp_path / "run" / "report.html").is_file()
     with pytest.raises(DataError, match="no prompts to compare on"):
-        compare_command(recipe.output, None, {}, None)
+        compare_command([recipe.output], {})
 
 
 def test_compare_needs_only_the_run_folder(tmp_path: Path, base: Path) -> None:
@@ -218,9 +220,9 @@ def test_two_models_by_any_of_their_names(
     monkeypatch.chdir(tmp_path)
     options = {"prompts": prompts_file(tmp_path), "max_new_tokens": 4, "judge": "longer"}
     adapter = str(Path(trained.output) / "adapter")
-    same = compare_command(str(base), str(base), options, tmp_path / "out")
+    same = compare_command([str(base), str(base)], options, tmp_path / "out")
     assert same["win_rate"]["num_ties"] == 2
-    runs = compare_command(trained.output, adapter, options, tmp_path / "out")
+    runs = compare_command([trained.output, adapter], options, tmp_path / "out")
     assert (runs["base"], runs["tuned"]) == (trained.output, adapter)
     assert [sample["base"] for sample in runs["samples"]] == [sample["tuned"] for sample in runs["samples"]]
     written = json.loads((tmp_path / "out" / "evaluation" / "comparison.json").read_text())
@@ -238,9 +240,9 @@ def test_a_run_is_asked_in_its_own_template(
         asked.append(template)
         return Renderer(tokenizer, template, stop_ids)
 
-    monkeypatch.setattr("palate.evaluate.compare.Renderer", recorded)
+    monkeypatch.setattr("palate.generate.local.Renderer", recorded)
     options = {"prompts": prompts_file(tmp_path), "max_new_tokens": 2}
-    compare_command(recipe.output, str(base), options, tmp_path / "out")
+    compare_command([recipe.output, str(base)], options, tmp_path / "out")
     assert asked == ["plain", "tokenizer"]
 
 
@@ -271,23 +273,23 @@ def test_calls_that_are_wrong(tmp_path: Path, base: Path, trained: Recipe) -> No
     with pytest.raises(DataError, match="no prompts to compare on"):
         compare(trained, prompts=str(unusable))
     with pytest.raises(RecipeError, match="nothing to ask"):
-        compare_command(str(base), str(base), {}, None)
+        compare_command([str(base), str(base)], {})
     with pytest.raises(RecipeError, match="not a run folder"):
-        compare_command(str(base), None, {}, None)
+        compare_command([str(base)], {})
     with pytest.raises(RecipeError, match="--output has no effect"):
-        compare_command(trained.output, None, {}, tmp_path)
+        compare_command([trained.output], {}, tmp_path)
     with pytest.raises(RecipeError) as caught:
         compare(trained, num_prompts=0)
     assert caught.value.where == "--num-prompts"
     with pytest.raises(ModelError, match="no such model folder"):
-        compare_command(str(base), str(tmp_path / "nowhere"), {"prompts": prompts_file(tmp_path)}, tmp_path)
+        compare_command([str(base), str(tmp_path / "nowhere")], {"prompts": prompts_file(tmp_path)}, tmp_path)
 
 
 def test_a_run_that_never_finished_has_no_model_to_compare(tmp_path: Path, base: Path) -> None:
     recipe = tiny_recipe(tmp_path, base)
     RunFolder(recipe.output).begin(recipe)
     with pytest.raises(ArtifactError, match="no trained model"):
-        compare_command(recipe.output, None, {}, None)
+        compare_command([recipe.output], {})
 
 
 def test_data_that_changed_since_are_noticed(tmp_path: Path, base: Path) -> None:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from palate import __version__
 from palate.cli.annotate import annotate_app
+from palate.cli.compare import compare
 from palate.cli.console import ConsoleWatcher, error_console, finish_output, output_console, print_json
 from palate.cli.data import data_app
 from palate.cli.diagnose import diagnose, show_findings
@@ -36,6 +37,7 @@ app = cyclopts.App(
     suppress_keyboard_interrupt=False,
 )
 app.command(annotate_app)
+app.command(compare)
 app.command(data_app)
 app.command(diagnose)
 app.command(generate_app)
@@ -180,61 +182,6 @@ def _show_findings(folder: Path) -> None:
     found = RunFolder(folder)
     if found.has("findings.json"):
         show_findings(found.read("findings.json"), folder, _console())
-
-
-@app.command
-def compare(
-    a: str,
-    b: str | None = None,
-    *,
-    prompts: str | None = None,
-    judge: str | None = None,
-    num_prompts: int | None = None,
-    max_new_tokens: int | None = None,
-    temperature: float | None = None,
-    output: Path | None = None,
-    as_json: AsJson = False,
-) -> None:
-    """Two models answer the same prompts, side by side.
-
-    With one name, a trained run: its base against its result, on its held-out prompts. With two, any models:
-    Hub names, model folders, adapter folders or run folders; these need --prompts.
-
-    Parameters
-    ----------
-    a
-        A run folder, or the first model.
-    b
-        The second model.
-    prompts
-        A file of prompts.
-    judge
-        A scorer: a built-in name or module:function.
-    num_prompts
-        The most prompts to answer.
-    max_new_tokens
-        The most tokens of one answer.
-    temperature
-        0 answers greedily, above 0 samples.
-    output
-        Where evaluation/comparison.json goes: the run folder, or the current folder for two models.
-    """
-    from palate.pipeline import compare_command
-    from palate.report import render_comparison
-
-    given = {
-        "prompts": prompts,
-        "judge": judge,
-        "num_prompts": num_prompts,
-        "max_new_tokens": max_new_tokens,
-        "temperature": temperature,
-    }
-    changes = {name: value for name, value in given.items() if value is not None}
-    comparison = compare_command(a, b, changes, output, ConsoleWatcher())
-    if as_json:
-        print_json(comparison)
-    else:
-        render_comparison(comparison, _console())
 
 
 @app.command

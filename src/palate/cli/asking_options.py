@@ -145,7 +145,7 @@ class Askers:
 
         folder = None
         if model == PLAYGROUND:
-            from palate.pipeline.stages import playground_folder
+            from palate.pipeline.bases import playground_folder
 
             folder = playground_folder(self.watcher)
         size = self.options.batch_size

@@ -1,87 +1,104 @@
-"""Two models answer the same prompts: side by side, judged, and with an interval."""
+"""Models answer the same prompts: side by side, judged, and with an interval."""
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
-from palate.engine import Renderer, Sampling, generate, load_trained
-from palate.errors import DataError
-from palate.judge import Score, Scorer, load_scorer, preferred_of, score_answer
+from palate.asking import ResponseStore
+from palate.errors import CallError, DataError
+from palate.evaluate.contestants import Answered, Contestant, ask_contestants, named_apart
+from palate.evaluate.fears import Fears, Flags, flag_answers, look_for_fears
+from palate.evaluate.judgements import Contest, Judgements, contests_of, rights_of
+from palate.evaluate.standings import ranking, standing, verdict_on
+from palate.evaluate.style import StyleComparison, compare_style
+from palate.evaluate.worse import worse_prompts
 from palate.recipe import CompareOptions, ModelOptions
-from palate.records import Answer, Messages, content_id
+from palate.records import Answer, Message, Messages, Vote, content_id
 from palate.statistics.win_rates import Outcome, win_rate
 from palate.watcher import Watcher
 
-__all__ = ["Contestant", "compare_models", "held_out_accuracy"]
+__all__ = ["Contestant", "Judging", "compare_models", "held_out_accuracy"]
 
+Judging = Callable[[Sequence[Contest]], Judgements]
+"""Whoever says which of two answers is better. It is called when all models have answered and are let go."""
 
-@dataclass(frozen=True, slots=True)
-class Contestant:
-    """A model to be asked.
-
-    `name` is what people read; `source` a Hub name, a model folder or an adapter's folder; `folder` where the
-    base lies, for a name that neither the Hub nor the file system knows; `template` what it is asked in.
-    """
-
-    name: str
-    source: str
-    folder: Path | None = None
-    template: str = "tokenizer"
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    answer: Answer
-    score: Score
+_MIN_PROMPTS_FOR_STYLE = 4
 
 
 def compare_models(
-    base: Contestant,
-    tuned: Contestant,
+    contestants: Sequence[Contestant],
     prompts: Sequence[Messages],
     options: CompareOptions,
     *,
-    model: ModelOptions,
+    store: ResponseStore,
+    model: ModelOptions | None = None,
+    judging: Judging | None = None,
+    votes: Sequence[Vote] = (),
+    style_target: Sequence[str] | None = None,
+    batch_size: int | None = None,
     seed: int = 0,
     watcher: Watcher | None = None,
 ) -> dict[str, Any]:
-    """Ask both, judge every pair of answers, and count.
+    """Ask all, judge every two answers to a prompt, and count; as `evaluation/comparison.json` holds it.
 
-    Of `model` the device, dtype and attention are used. Returns what `evaluation/comparison.json` holds.
+    Args:
+        contestants: two or more, the baseline first.
+        prompts: of these the first `options.num_prompts`.
+        options: how answers are drawn. Who judges, votes and style come as the arguments below.
+        store: where answers are kept, and found again.
+        model: its device, dtype, attention and quantization are used.
+        judging: gives the verdicts; None leaves answers side by side.
+        votes: people's, by which the judge is measured. Where people are the judge, none.
+        style_target: documents in the style that is wanted.
+        batch_size: answers written at once.
+        seed: of sampling and of everything that is drawn at random.
 
     Raises:
-        CallError: there are no prompts, or no such judge; said before any model is loaded.
+        CallError: fewer than two models. DataError: there are no prompts, or too few to tell a style.
+        ModelError: a model cannot be loaded, or answers nothing.
     """
+    if len(contestants) < 2:
+        raise CallError("one model cannot be compared", where="compare", next="name two or more")
     if not prompts:
         raise DataError(
             "there are no prompts to compare on", where="compare", next="name a file: compare.prompts=FILE"
         )
+    num_prompts = min(len(prompts), options.num_prompts)
+    if style_target is not None and num_prompts < _MIN_PROMPTS_FOR_STYLE:
+        raise DataError(
+            f"answers to {num_prompts} prompts say nothing of a style",
+            where="compare.style",
+            next=f"compare on {_MIN_PROMPTS_FOR_STYLE} prompts or more; on dozens to tell a small change",
+        )
     watcher = watcher or Watcher()
-    scorer = load_scorer(options.judge) if options.judge is not None else None
-    asked = [prompt for prompt in prompts[: options.num_prompts] for _ in range(options.samples_per_prompt)]
-    answers_base = _judged(_ask(base, asked, options, model, seed, watcher), scorer)
-    answers_tuned = _judged(_ask(tuned, asked, options, model, seed, watcher), scorer)
-    outcomes = [_outcome(a, b) for a, b in zip(answers_base, answers_tuned, strict=True)]
-    if scorer is not None:
-        _say_what_is_missing([*answers_base, *answers_tuned], watcher)
-    prompt_ids = [content_id(prompt) for prompt in asked]
-    return {
-        "base": base.name,
-        "tuned": tuned.name,
-        "judge": options.judge,
-        "temperature": options.temperature,
-        "options": options.model_dump(),
-        "num_prompts": len(asked) // options.samples_per_prompt,
-        "samples": _samples(answers_base, answers_tuned, outcomes, options.samples_per_prompt),
-        "win_rate": asdict(win_rate(outcomes, prompt_ids)) if scorer is not None else None,
-        "figures": {"base": _figures(answers_base), "tuned": _figures(answers_tuned)},
-        "held_out": None,
-    }
+    named = named_apart(contestants)
+    asking: dict[str, Any] = {} if batch_size is None else {"batch_size": batch_size}
+    answered = ask_contestants(
+        named,
+        prompts,
+        options,
+        store=store,
+        model=model or ModelOptions(),
+        seed=seed,
+        watcher=watcher,
+        **asking,
+    )
+    contests = contests_of(answered)
+    judgements = judging(contests) if judging is not None else None
+    flags = flag_answers(answered.answers)
+    fears = look_for_fears(answered.answers, flags, seed=seed)
+    comparison = _described(answered, options, contests, judgements)
+    comparison |= _counted(answered, contests, judgements, votes, seed)
+    comparison |= _feared(answered, contests, judgements, fears, flags)
+    comparison["style"] = None
+    if style_target is not None:
+        texts = {name: [[a.text for a in own] for own in of] for name, of in answered.answers.items()}
+        comparison["style"] = _style(compare_style(texts, style_target, seed=seed), options.style)
+    comparison["warnings"] = _warnings(answered, judgements, comparison, watcher)
+    return comparison
 
 
 def held_out_accuracy(pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
@@ -103,85 +120,193 @@ def held_out_accuracy(pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | No
     }
 
 
-def _ask(
-    contestant: Contestant,
-    prompts: Sequence[Messages],
-    options: CompareOptions,
-    model: ModelOptions,
+def _described(
+    answered: Answered, options: CompareOptions, contests: Sequence[Contest], judgements: Judgements | None
+) -> dict[str, Any]:
+    """Who said what, and who judged."""
+    names = answered.models
+    scores = judgements.scores() if judgements is not None else {}
+    shown = {
+        name: [[_as_json(answer, scores) for answer in own] for own in of_model]
+        for name, of_model in answered.answers.items()
+    }
+    return {
+        "models": list(names),
+        "base": names[0],
+        "tuned": names[1],
+        "judge": judgements.judge if judgements is not None else None,
+        "judge_kind": judgements.kind if judgements is not None else None,
+        "judge_card": judgements.card if judgements is not None else None,
+        "temperature": options.temperature,
+        "options": options.model_dump(),
+        "num_prompts": len(answered.prompts),
+        "samples": _samples(answered, shown, contests, judgements),
+        "figures": {
+            side: _figures(of_model, shown[name])
+            for side, (name, of_model) in zip(("base", "tuned"), answered.answers.items(), strict=False)
+        },
+        "held_out": None,
+        "set_aside": [
+            {"prompt": one.prompt[-1].content, "model": one.model, "reason": one.reason}
+            for one in answered.set_aside
+        ],
+    }
+
+
+def _counted(
+    answered: Answered,
+    contests: Sequence[Contest],
+    judgements: Judgements | None,
+    votes: Sequence[Vote],
     seed: int,
-    watcher: Watcher,
-) -> list[Answer]:
-    """Load, ask, let go: only one of the two is in memory at a time."""
-    policy = load_trained(contestant.source, model, folder=contestant.folder)
-    renderer = Renderer(policy.tokenizer, contestant.template, policy.stop_ids())
-    sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p, seed)
-    watcher.begin(f"answers of {contestant.name}", len(prompts))
-    try:
-        return generate(
-            policy,
-            renderer,
-            prompts,
-            sampling,
-            name=contestant.name,
-            on_batch=lambda done, total: watcher.advance(done),
+) -> dict[str, Any]:
+    """Wins; none where nobody judged, or the judge is not to be believed."""
+    base, tuned = answered.models[:2]
+    if judgements is None or judgements.withheld_because:
+        unjudged = "The answers stand side by side; nobody judged them."
+        said = judgements.withheld_because if judgements is not None else unjudged
+        return {"win_rates": [], "win_rate": None, "ranking": None, "ranking_notes": [], "verdict": said}
+    rights = rights_of(judgements, votes) if votes else None
+    by_pair: dict[tuple[str, str], list[Contest]] = {}
+    for contest in contests:
+        by_pair.setdefault((contest.of, contest.against), []).append(contest)
+    rows = {pair: standing(own, answered, judgements, rights, seed=seed) for pair, own in by_pair.items()}
+    figures = [row for _, row in rows.values()]
+    return {
+        "win_rates": figures,
+        "win_rate": asdict(rows[tuned, base][0].counts),
+        **ranking(contests, judgements, seed=seed),
+        "verdict": verdict_on(figures, base),
+    }
+
+
+def _feared(
+    answered: Answered,
+    contests: Sequence[Contest],
+    judgements: Judgements | None,
+    fears: Fears,
+    flags: Mapping[str, Flags],
+) -> dict[str, Any]:
+    base = answered.models[0]
+    believed = judgements if judgements is not None and not judgements.withheld_because else None
+    worse = []
+    for name in answered.models[1:]:
+        verdicts = None
+        if believed is not None:
+            own = [contest for contest in contests if (contest.of, contest.against) == (name, base)]
+            size = len(answered.answers[name][0])
+            told = [believed.of(contest.comparison) for contest in own]
+            verdicts = [told[start : start + size] for start in range(0, len(told), size)]
+        worse += worse_prompts(
+            answered.prompts,
+            answered.answers[base],
+            answered.answers[name],
+            flags[base],
+            flags[name],
+            verdicts,
         )
-    finally:
-        watcher.end()
-        del policy, renderer
-        gc.collect()
+    return {
+        "fears": dict(fears.models),
+        "fear_findings": [finding.as_dict() for finding in fears.findings],
+        "worse_prompts": worse,
+    }
 
 
-def _judged(answers: Sequence[Answer], scorer: Scorer | None) -> list[_Judged]:
-    """Every answer scored once; without a scorer each score is missing."""
-    unjudged = Score(None, "no judge")
-    return [
-        _Judged(answer, score_answer(scorer, answer.prompt, answer.text) if scorer is not None else unjudged)
-        for answer in answers
-    ]
-
-
-def _say_what_is_missing(judged: Sequence[_Judged], watcher: Watcher) -> None:
-    problems = [item.score.problem for item in judged if item.score.value is None]
-    if problems:
-        watcher.note(f"{len(problems)} of {len(judged)} answers have no score; the first: {problems[0]}")
-
-
-def _outcome(base: _Judged, tuned: _Judged) -> Outcome:
-    """For the tuned model."""
-    outcomes: dict[str | None, Outcome] = {"a": "loss", "b": "win", "tie": "tie", None: None}
-    return outcomes[preferred_of(base.score, tuned.score)[0]]
+def _warnings(
+    answered: Answered, judgements: Judgements | None, comparison: Mapping[str, Any], watcher: Watcher
+) -> list[str]:
+    said = []
+    if answered.set_aside:
+        first = answered.set_aside[0]
+        num = len({one.prompt for one in answered.set_aside})
+        said.append(
+            f"{num} prompts are left out because a model could not answer them; the first: {first.model}: "
+            f"{first.reason}"
+        )
+    if judgements is not None:
+        missing = [verdict for verdict in judgements.verdicts if verdict.preferred is None]
+        if missing:
+            why = missing[0].reason
+            said.append(
+                f"{len(missing)} of {len(judgements.verdicts)} verdicts are missing"
+                + (f"; the first: {why}" if why else "")
+            )
+        if judgements.card is not None:
+            said += judgements.card["warnings"]
+    for warning in said:
+        watcher.note(warning)
+    return said
 
 
 def _samples(
-    base: Sequence[_Judged], tuned: Sequence[_Judged], outcomes: Sequence[Outcome], per_prompt: int
+    answered: Answered,
+    shown: Mapping[str, list[list[dict[str, Any]]]],
+    contests: Sequence[Contest],
+    judgements: Judgements | None,
 ) -> list[dict[str, Any]]:
     """One entry a prompt; its verdict is there where each model answered once."""
+    base, tuned, *others = answered.models
+    told: dict[tuple[str, int], list[Outcome]] = {}
+    for contest in contests:
+        if contest.against == base:
+            outcome = _outcome(judgements, contest)
+            told.setdefault((contest.of, contest.place), []).append(outcome)
     samples = []
-    for start in range(0, len(base), per_prompt):
-        group = slice(start, start + per_prompt)
-        samples.append(
-            {
-                "prompt": [message.as_dict() for message in base[start].answer.prompt],
-                "base": [_as_json(judged) for judged in base[group]],
-                "tuned": [_as_json(judged) for judged in tuned[group]],
-                "verdict": outcomes[start] if per_prompt == 1 else None,
-            }
-        )
+    for place, prompt in enumerate(answered.prompts):
+        outcomes = told[tuned, place]
+        sample: dict[str, Any] = {
+            "prompt": [message.as_dict() for message in prompt],
+            "base": shown[base][place],
+            "tuned": shown[tuned][place],
+            "verdict": outcomes[0] if len(outcomes) == 1 else None,
+        }
+        if len(outcomes) > 1:
+            sample["verdicts"] = outcomes
+        if others:
+            sample["answers"] = {name: of_model[place] for name, of_model in shown.items()}
+            sample["verdicts_of"] = {name: told[name, place] for name in (tuned, *others)}
+        samples.append(sample)
     return samples
 
 
-def _as_json(judged: _Judged) -> dict[str, Any]:
-    return {"text": judged.answer.text, "score": judged.score.value, "finished": judged.answer.finished}
+def _outcome(judgements: Judgements | None, contest: Contest) -> Outcome:
+    """For the model that is compared with the baseline."""
+    verdict = judgements.of(contest.comparison) if judgements is not None else None
+    outcomes: dict[str | None, Outcome] = {"a": "loss", "b": "win", "tie": "tie", None: None}
+    return outcomes[verdict.preferred if verdict is not None else None]
 
 
-def _figures(judged: Sequence[_Judged]) -> dict[str, Any]:
-    if not judged:
-        return {}
-    scores = [item.score.value for item in judged if item.score.value is not None]
-    texts = [item.answer.text for item in judged]
+def _as_json(answer: Answer, scores: Mapping[Any, float]) -> dict[str, Any]:
+    key = (content_id(answer.prompt), (Message("assistant", answer.text),))
+    return {"text": answer.text, "score": scores.get(key), "finished": answer.finished}
+
+
+def _figures(
+    answers: Sequence[Sequence[Answer]], shown: Sequence[Sequence[Mapping[str, Any]]]
+) -> dict[str, Any]:
+    scores = [item["score"] for own in shown for item in own if item["score"] is not None]
+    texts = [answer.text for own in answers for answer in own]
     return {
         "mean_score": fmean(scores) if scores else None,
         "mean_length_characters": fmean(len(text) for text in texts),
-        "finished_share": fmean(item.answer.finished for item in judged),
+        "finished_share": fmean(answer.finished for own in answers for answer in own),
         "distinct_share": len(set(texts)) / len(texts),
+    }
+
+
+def _style(found: StyleComparison, target: str | None) -> dict[str, Any]:
+    return {
+        "target": target,
+        "num_prompts": found.num_prompts,
+        "num_documents": found.num_documents,
+        "num_pieces": found.num_pieces,
+        "models": {
+            name: {
+                "distances": {measure: asdict(distance) for measure, distance in own.distances.items()},
+                "telling_words": [asdict(telling) for telling in own.telling_words],
+            }
+            for name, own in found.models.items()
+        },
+        "closer_p": dict(found.closer_p),
+        "warnings": list(found.warnings),
     }

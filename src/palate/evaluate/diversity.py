@@ -62,7 +62,7 @@ def compare_diversity(
     drawn = np.arange(num_prompts)
     if num_prompts > _MAX_PROMPTS:
         drawn = np.sort(generator.permutation(num_prompts)[:_MAX_PROMPTS])
-    texts = _equally_long([[own[place] for place in drawn] for own in answers.values()])
+    texts = _equally_long([[own[place] for place in drawn.tolist()] for own in answers.values()])
     swaps = generator.integers(0, 2, size=(_NUM_PERMUTATIONS, len(drawn))).astype(bool)
     groups = np.arange(len(drawn)) % _NUM_GROUPS
     counts = _Counts.of(texts)
@@ -194,7 +194,8 @@ def _matched(grams: _Grams, chosen: NDArray[np.bool_], num_texts: int) -> NDArra
     next_most = np.zeros(grams.num_grams, dtype=np.int64)
     np.maximum.at(next_most, gram[~is_most], count[~is_most])
     of_others = np.where(is_most & (holders[gram] == 1), next_most[gram], most[gram])
-    return np.bincount(text, weights=np.minimum(count, of_others), minlength=num_texts)
+    matched = np.minimum(count, of_others).astype(np.float64)
+    return np.bincount(text, weights=matched, minlength=num_texts).astype(np.float64)
 
 
 def _jackknife(

@@ -201,7 +201,7 @@ def _as_if_for(request: Request, reply: Reply, *, is_new: bool) -> Reply:
 def _answering_hash(model: str, folder: Path | None, template: str, options: ModelOptions) -> str:
     """The content's hash, and another where the weights are held otherwise than the checkpoint has them."""
     digits = content_hash(model, folder, template)
-    held = [] if options.dtype == "auto" else [options.dtype]
+    held: list[str] = [] if options.dtype == "auto" else [options.dtype]
     held += [] if options.quantization is None else [options.quantization.model_dump_json()]
     return hashlib.sha256(" ".join([digits, *held]).encode()).hexdigest() if held else digits
 

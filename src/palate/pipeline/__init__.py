@@ -9,19 +9,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from palate.pipeline.annotating import Address, annotate_source
     from palate.pipeline.auditing import tokens_of_model
+    from palate.pipeline.comparing import compare_command, compare_stage
     from palate.pipeline.demo import run_demo
     from palate.pipeline.diagnosing import diagnose_stage
     from palate.pipeline.judges import build_judge
     from palate.pipeline.judging import judge_file, judge_material, read_material
     from palate.pipeline.planning import plan_recipe
-    from palate.pipeline.stages import (
-        compare_command,
-        compare_stage,
-        report_stage,
-        resume_run,
-        run_recipe,
-        train_stage,
-    )
+    from palate.pipeline.stages import report_stage, resume_run, run_recipe, train_stage
     from palate.pipeline.votes import export_votes, import_vote_file, read_standing
 
 __all__ = [
@@ -50,6 +44,8 @@ _MODULES = {
     "Address": "annotating",
     "annotate_source": "annotating",
     "build_judge": "judges",
+    "compare_command": "comparing",
+    "compare_stage": "comparing",
     "diagnose_stage": "diagnosing",
     "export_votes": "votes",
     "import_vote_file": "votes",

@@ -14,8 +14,10 @@ from palate.engine import Renderer, Sampling, load_trained
 from palate.errors import RecipeError
 from palate.generate.sampling import sample_candidates
 from palate.judge import JudgedPairs, load_scorer, pairs_from_scores
+from palate.pipeline.bases import PLAYGROUND, base_folder
+from palate.pipeline.comparing import compare_stage
 from palate.pipeline.diagnosing import diagnose_stage
-from palate.pipeline.stages import PLAYGROUND, base_folder, compare_stage, report_stage, train_stage
+from palate.pipeline.stages import report_stage, train_stage
 from palate.playground import held_out_prompts, training_prompts
 from palate.recipe import Recipe, load_recipe, parse_recipe
 from palate.records import Answer

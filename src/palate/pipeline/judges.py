@@ -143,6 +143,6 @@ def _folder_of(model: str, watcher: Watcher | None) -> Path | None:
     """Where the playground's model lies; every other model is found by its name."""
     if model != _PLAYGROUND:
         return None
-    from palate.pipeline.stages import playground_folder
+    from palate.pipeline.bases import playground_folder
 
     return playground_folder(watcher)

@@ -1,0 +1,50 @@
+"""People's votes as evidence, from wherever they are: a file, or a store that people vote into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from palate.annotate.ballots import Ballots
+from palate.annotate.exporting import cast_votes
+from palate.annotate.store import VoteStore
+from palate.data.votes import read_votes
+from palate.records import Vote
+
+__all__ = ["read_cast_votes"]
+
+_SQLITE = b"SQLite format 3\x00"
+
+
+def read_cast_votes(source: str) -> tuple[Vote, ...]:
+    """The votes that count: each person's first on a comparison, or the last word where somebody had it.
+
+    Args:
+        source: a store's path or URL, or a file of votes as `palate.data.votes.read_votes` takes it.
+
+    Raises:
+        DataError: the file cannot be read as votes. StoreRefused: there is no such store.
+        StoreUnavailable: it cannot be read.
+    """
+    if not _is_store(source):
+        return _counting(read_votes(source).votes)
+    with VoteStore(source, must_exist=True) as opened:
+        return _counting(cast_votes(Ballots(opened.events()), opened.items()))
+
+
+def _is_store(source: str) -> bool:
+    if "://" in source:
+        return True
+    path = Path(source).expanduser()
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE)) == _SQLITE
+
+
+def _counting(votes: Iterable[Vote]) -> tuple[Vote, ...]:
+    first = [vote for vote in votes if not vote.detail.get("repeat")]
+    settled = {vote.comparison.id for vote in first if vote.detail.get("kind") == "adjudicate"}
+    return tuple(
+        vote for vote in first if vote.comparison.id not in settled or vote.detail.get("kind") == "adjudicate"
+    )

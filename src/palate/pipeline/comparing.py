@@ -1,0 +1,360 @@
+"""Comparing from end to end: models, prompts and judges by their names, answers, verdicts, and the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from palate.asking import Asker, Endpoint, ResponseStore, default_store_path
+from palate.data import read_prompts
+from palate.data.documents import read_documents
+from palate.errors import RecipeError, WorkError
+from palate.evaluate.compare import Judging, compare_models, held_out_accuracy
+from palate.evaluate.contestants import Contestant
+from palate.generate.local import LocalModel
+from palate.judge import load_scorer
+from palate.judge.rubric import load_rubric
+from palate.judge.specs import JudgeSpec, load_judges
+from palate.pipeline.bases import PLAYGROUND, base_folder, playground_folder
+from palate.pipeline.cast_votes import read_cast_votes
+from palate.pipeline.contest_judging import judging_of, judging_of_votes
+from palate.pipeline.judges import DEFAULT_BATCH_SIZE, AskerOf, build_judge
+from palate.playground import held_out_prompts
+from palate.recipe import CompareOptions, ModelOptions, Recipe, load_recipe
+from palate.records import Messages, Vote, as_messages
+from palate.report import build_report
+from palate.train import RunFolder
+from palate.watcher import Watcher
+
+__all__ = [
+    "Asking",
+    "check_comparison",
+    "compare_command",
+    "compare_options",
+    "compare_stage",
+    "judge_specs",
+    "prompts_of",
+    "run_recipe_file",
+    "shortfall_of_comparison",
+]
+
+COMPARISON = "evaluation/comparison.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How models are asked: the ones compared, and language models that judge."""
+
+    store: ResponseStore
+    """Where all answers are kept."""
+    asker_of: AskerOf
+    """Who asks a language model for its verdicts."""
+    batch_size: int | None = None
+    """What a local model answers, scores or weighs at once."""
+
+
+@contextmanager
+def _plain_asking(watcher: Watcher) -> Iterator[Asking]:
+    """Without limits or prices, as a recipe asks."""
+    with ResponseStore(default_store_path()) as store:
+        made: dict[tuple[str | None, str | None], Asker] = {}
+
+        def asker_of(spec: JudgeSpec) -> Asker:
+            assert spec.model is not None
+            key = (spec.base_url, spec.api_key_env if spec.base_url is not None else spec.model)
+            if key not in made:
+                made[key] = _asker(spec, store, watcher)
+            return made[key]
+
+        yield Asking(store, asker_of)
+
+
+def _asker(spec: JudgeSpec, store: ResponseStore, watcher: Watcher) -> Asker:
+    assert spec.model is not None
+    if spec.base_url is not None:
+        if spec.api_key_env is None:
+            return Endpoint(spec.base_url, store=store)
+        return Endpoint(spec.base_url, store=store, api_key_env=spec.api_key_env)
+    folder = playground_folder(watcher) if spec.model == PLAYGROUND else None
+    return LocalModel(spec.model, store=store, folder=folder)
+
+
+def compare_stage(
+    recipe: Recipe, options: CompareOptions, watcher: Watcher | None = None, asking: Asking | None = None
+) -> dict[str, Any]:
+    """Base and tuned model of a trained run answer its held-out prompts, or those of a file.
+
+    Raises:
+        ArtifactError: the run has no trained model. Otherwise as `compare_models` and judging raise.
+    """
+    watcher = watcher or Watcher()
+    folder = RunFolder(recipe.output)
+    comparison = _compare(
+        [
+            Contestant(
+                recipe.model.base, recipe.model.base, base_folder(recipe, watcher), recipe.data.template
+            ),
+            Contestant("tuned", str(folder.trained), template=recipe.data.template),
+        ],
+        prompts_of(recipe, options),
+        options,
+        folder.path,
+        recipe.model,
+        recipe.seed,
+        watcher,
+        asking,
+    )
+    if folder.has("evaluation/held_out.json"):
+        comparison["held_out"] = held_out_accuracy(folder.read("evaluation/held_out.json")["pairs"])
+    folder.write(COMPARISON, comparison)
+    return comparison
+
+
+def compare_command(
+    models: Sequence[str],
+    changes: Mapping[str, Any],
+    output: Path | None = None,
+    watcher: Watcher | None = None,
+    asking: Asking | None = None,
+) -> dict[str, Any]:
+    """`palate compare`: a run's base against its result, or any models on a file of prompts.
+
+    Args:
+        models: one run folder; or two models or more, the baseline first.
+        changes: compare options laid over the run's own, or over the defaults.
+        output: of several models, the folder that evaluation/comparison.json goes into; the current one where
+            absent.
+        asking: how models are asked; without limits where absent.
+
+    Raises:
+        RecipeError: the call is wrong. Otherwise as `compare_stage`.
+    """
+    options = compare_options(models, changes, output)
+    if len(models) == 1:
+        recipe = load_recipe(run_recipe_file(models[0]), [f"output={models[0]}"])
+        comparison = compare_stage(recipe, options, watcher, asking)
+        build_report(Path(models[0]))
+        return comparison
+    if options.prompts is None:
+        raise RecipeError(
+            f"there is nothing to ask {len(models)} models",
+            where="palate compare A B",
+            next="name a file: --prompts FILE",
+        )
+    watcher = watcher or Watcher()
+    folder = RunFolder(output or Path())
+    comparison = _compare(
+        [_contestant(name, watcher) for name in models],
+        read_prompts(options.prompts)[0],
+        options,
+        folder.path,
+        ModelOptions(),
+        0,
+        watcher,
+        asking,
+    )
+    folder.write(COMPARISON, comparison)
+    return comparison
+
+
+def compare_options(
+    models: Sequence[str], changes: Mapping[str, Any], output: Path | None = None
+) -> CompareOptions:
+    """The options of a comparison: a run's own with changes laid over them, or the defaults with them.
+
+    A judge that is named takes the place of the run's own, whatever that is.
+
+    Raises:
+        RecipeError: no model is named, one that is no run folder, or an option cannot be as it is.
+    """
+    if not models:
+        raise RecipeError(
+            "nothing is named that could be compared", where="palate compare", next="a run, or two models"
+        )
+    own: dict[str, Any] = {}
+    if len(models) == 1:
+        if output is not None:
+            raise RecipeError(
+                "--output has no effect with one run: its comparison goes into the run folder",
+                where="palate compare RUN",
+                next="drop --output",
+            )
+        recipe = load_recipe(run_recipe_file(models[0]), [f"output={models[0]}"])
+        own = (recipe.compare or CompareOptions()).model_dump()
+        if any(name in changes for name in _NAMES_A_JUDGE):
+            own |= dict.fromkeys(_OF_JUDGES)
+            own["force"] = False
+    try:
+        return CompareOptions.model_validate(own | dict(changes))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else "palate compare"
+        raise RecipeError(first["msg"].removeprefix("Value error, "), where=where) from None
+
+
+_NAMES_A_JUDGE = ("judge", "judge_model", "reward_model", "logprob_model", "judges")
+_OF_JUDGES = (*_NAMES_A_JUDGE, "judge_base_url", "judge_api_key_env", "rubric")
+
+
+def judge_specs(options: CompareOptions) -> list[JudgeSpec]:
+    """The judges that options name, none where they name none.
+
+    Raises:
+        JudgeError: the file of judges cannot be read.
+    """
+    if options.judges is not None:
+        return load_judges(options.judges)
+    if options.judge is not None:
+        return [JudgeSpec(scorer=options.judge)]
+    if options.reward_model is not None:
+        return [JudgeSpec(reward_model=options.reward_model)]
+    if options.logprob_model is not None:
+        return [JudgeSpec(logprob_model=options.logprob_model, rubric=options.rubric)]
+    if options.judge_model is not None:
+        return [
+            JudgeSpec(
+                model=options.judge_model,
+                base_url=options.judge_base_url,
+                api_key_env=options.judge_api_key_env,
+                rubric=options.rubric,
+            )
+        ]
+    return []
+
+
+def check_comparison(options: CompareOptions) -> None:
+    """What can be found wrong with a comparison before hours of training."""
+    for spec in judge_specs(options):
+        if spec.scorer is not None:
+            load_scorer(spec.scorer)
+        if spec.rubric is not None:
+            load_rubric(spec.rubric)
+    if options.prompts is not None:
+        read_prompts(options.prompts)
+    if options.votes is not None:
+        read_cast_votes(options.votes)
+    if options.style is not None:
+        read_documents(options.style)
+
+
+def shortfall_of_comparison(comparison: Mapping[str, Any]) -> WorkError | None:
+    """Why what came out is less than what was asked for; None where it is not."""
+    if comparison["judge"] is None:
+        return None
+    card = comparison["judge_card"] or {}
+    if card.get("withheld_because"):
+        return WorkError(
+            card["withheld_because"],
+            where="evaluation/judge_card.json",
+            next="take another judge or rubric; --force counts its verdicts in spite of it",
+        )
+    if num_not_asked := card.get("missing_reasons", {}).get("not_asked", 0):
+        return WorkError(
+            f"{num_not_asked:,} of {card['num_asked']:,} verdicts were never asked for",
+            where="evaluation/verdicts.jsonl",
+            next="the same command again asks for these, and for nothing that was answered",
+        )
+    if all(row["win_rate"] is None for row in comparison["win_rates"]):
+        return WorkError(
+            f"{comparison['judge']} gave no verdict on any answer", why="; ".join(comparison["warnings"][:1])
+        )
+    return None
+
+
+def prompts_of(recipe: Recipe, options: CompareOptions) -> Sequence[Messages]:
+    """Prompts the run never trained on: a file's, the playground's, or those the run held out."""
+    if options.prompts is not None:
+        return read_prompts(options.prompts, system=recipe.data.system)[0]
+    if recipe.data.train.source == PLAYGROUND:
+        return held_out_prompts(options.num_prompts)
+    held_out = RunFolder(recipe.output).read("evaluation/prompts.json")["prompts"]
+    return [as_messages(prompt) for prompt in held_out]
+
+
+def run_recipe_file(run: str) -> Path:
+    """The recipe in a run folder.
+
+    Raises:
+        RecipeError: it is none.
+    """
+    file = RunFolder(run).recipe_file
+    if not file.is_file():
+        raise RecipeError(
+            "this is not a run folder",
+            where=run,
+            next="name a folder that palate train made, or two models and --prompts FILE",
+        )
+    return file
+
+
+def _compare(
+    contestants: Sequence[Contestant],
+    prompts: Sequence[Messages],
+    options: CompareOptions,
+    folder: Path,
+    model: ModelOptions,
+    seed: int,
+    watcher: Watcher,
+    asking: Asking | None,
+) -> dict[str, Any]:
+    """Whatever can be wrong with judges, votes and style is found before a model is loaded."""
+    if asking is None:
+        with _plain_asking(watcher) as plain:
+            return _compare(contestants, prompts, options, folder, model, seed, watcher, plain)
+    votes = read_cast_votes(options.votes) if options.votes is not None else ()
+    target = None
+    if options.style is not None:
+        target = [document.text for document in read_documents(options.style)[0]]
+    specs = judge_specs(options)
+    return compare_models(
+        contestants,
+        prompts,
+        options,
+        store=asking.store,
+        model=model,
+        judging=_judging(options, specs, votes, asking, folder, seed, watcher),
+        votes=votes if specs else (),
+        style_target=target,
+        batch_size=asking.batch_size,
+        seed=seed,
+        watcher=watcher,
+    )
+
+
+def _judging(
+    options: CompareOptions,
+    specs: Sequence[JudgeSpec],
+    votes: Sequence[Vote],
+    asking: Asking,
+    folder: Path,
+    seed: int,
+    watcher: Watcher,
+) -> Judging | None:
+    if not specs:
+        return judging_of_votes(votes, str(options.votes)) if options.votes is not None else None
+    judge = build_judge(
+        specs,
+        asking.asker_of,
+        batch_size=asking.batch_size or DEFAULT_BATCH_SIZE,
+        seed=seed,
+        watcher=watcher,
+    )
+    kind = "jury" if len(specs) > 1 else specs[0].kind
+    return judging_of(
+        judge, kind, votes, folder / "evaluation" / "verdicts.jsonl", options, seed=seed, watcher=watcher
+    )
+
+
+def _contestant(name: str, watcher: Watcher) -> Contestant:
+    """A model by any of its names."""
+    if name == PLAYGROUND:
+        return Contestant(name, name, playground_folder(watcher))
+    run = RunFolder(name)
+    if run.recipe_file.is_file():
+        return Contestant(name, str(run.trained), template=load_recipe(run.recipe_file).data.template)
+    return Contestant(name, name)
