@@ -226,7 +226,7 @@ def _grid_of_slopes() -> Iterator[Cell]:
 
 
 def _slope(cell: Cell, draw: np.random.Generator) -> Drawn:
-    """Log-odds of one standard deviation of x; within a prompt x is alike too, and outcomes given x are not."""
+    """Log-odds of one standard deviation of x, which is alike within a prompt; outcomes, given x, are not."""
     per_prompt = int(cell["per_prompt"])
     num_prompts = int(cell["n"]) // per_prompt
     shared = np.repeat(draw.normal(size=num_prompts), per_prompt)

@@ -36,11 +36,11 @@ def test_a_judges_probabilities_give_wilsons_interval_where_they_are_certain() -
 
     With one prompt beside the 20: the rate is 12.5 / 21 = .5952, the sum of squares 12 * .4048^2 +
     8 * .5952^2 + (.4048^2 + .5952^2) / 2 = 5.0594, the variance 21 / 20 * 5.0594 / 21^2 = .012046, and
-    .5952 * .4048 / .012046 = 20.00. Student's quantile of 19 degrees of freedom is 2.0930.
+    .5952 * .4048 / .012046 = 20.00. Student's quantile of 20 degrees of freedom is 2.0860.
     """
     scores = [0.999999] * 12 + [0.000001] * 8
     low, high = judged_win_rate(scores, range(20)).interval_95
-    plain = score_interval(12, 8, 0, 2.0930)
+    plain = score_interval(12, 8, 0, 2.0860)
     assert (low, high) == pytest.approx(plain, abs=1e-4)
 
 

@@ -73,6 +73,12 @@ class LanguageHead:
             return Edges(logps_E, log_collision_C)
         return self._by_autograd(hidden_CD, edge_context_E, edge_target_E, collision)
 
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens it tells apart, those of a padded matrix included."""
+        weight = getattr(self.module, "weight", None)
+        return int(getattr(self.module, "out_features", 0) or (weight.shape[0] if weight is not None else 0))
+
     def is_plain_and_frozen(self) -> bool:
         if type(self.module) is not nn.Linear or getattr(self.module, "bias", None) is not None:
             return False

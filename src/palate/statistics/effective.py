@@ -1,9 +1,9 @@
 """How many plain comparisons would know a rate as well: from any variance to a score interval.
 
-A rate's normal interval fails where the rate is near 0 or 1, and where nothing varied it has no width. A score
-interval does neither, but takes a number of comparisons. That number is rate (1 - rate) / variance, both with
-one more prompt beside those there are, which came out all won as likely as all lost: without it, twenty
-losses of twenty would be worth any number of comparisons.
+A rate's normal interval fails where the rate is near 0 or 1, and where nothing varied it has no width. A
+score interval does neither, but takes a number of comparisons. That number is rate (1 - rate) / variance,
+both with one more prompt beside those there are, which came out all won as likely as all lost: without it,
+twenty losses of twenty would be worth any number of comparisons.
 """
 
 from __future__ import annotations
@@ -49,5 +49,5 @@ def interval_of_rate(rate: float, effective: float, num_prompts: int) -> tuple[f
     """
     if num_prompts < 2:
         return 0.0, 1.0
-    quantile = float(t.ppf(0.975, num_prompts - 1))
+    quantile = float(t.ppf(0.975, num_prompts))  # there is one beside them
     return score_interval(rate * effective, (1 - rate) * effective, 0.0, quantile)

@@ -111,7 +111,7 @@ def win_rate(outcomes: Sequence[Outcome], prompt_ids: Sequence[Hashable] | None 
     elif len(sums) == 1:
         interval = (0.0, 1.0)  # one prompt says nothing about another
     else:
-        quantile = float(t.ppf(0.975, len(sums) - 1))
+        quantile = float(t.ppf(0.975, len(sums)))  # the design effect has one prompt beside them
         interval = score_interval(num_wins / deff, num_losses / deff, num_ties / deff, quantile)
     settled = not interval[0] <= 0.5 <= interval[1]
     more = comparisons_needed(rate, num_compared, num_ties / num_compared, design_effect=deff)
