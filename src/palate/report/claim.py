@@ -1,19 +1,21 @@
 """What a run shows, in words that never say more than its numbers allow.
 
-"Better" needs an interval that lies above one half, a sign test that agrees, and missing verdicts too few to
-undo it; all else is left open.
+"Better" needs an interval that lies above one half, a sign test that agrees, missing verdicts too few to undo
+it, and a judge whose canaries passed; all else is left open.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
-from palate.report.folder import Comparison, HeldOut, Interval, Run, RunSummary, WinRate
-from palate.report.wording import percent, plural
+from palate.report.checked import Interval
+from palate.report.comparison import Comparison, HeldOut, PairedWinRate, WinRate
+from palate.report.folder import Run, RunSummary
+from palate.report.phrases import ENGLISH, Phrases
+from palate.report.wording import percent
 
-__all__ = ["Claim", "claim_of", "claim_of_comparison", "interval_in_words"]
+__all__ = ["Claim", "Tone", "claim_of", "claim_of_comparison", "interval_in_words", "tone_of"]
 
 Tone = Literal["better", "worse", "open"]
 MAX_P = 0.05
@@ -28,48 +30,46 @@ class Claim:
     remarks: tuple[str, ...] = ()
 
 
-def claim_of(run: Run) -> Claim:
+def claim_of(run: Run, say: Phrases = ENGLISH) -> Claim:
     """The verdict on a whole run: from its comparison where there is one, else from its training alone."""
-    if run.comparison is not None and (
-        run.comparison.win_rate is not None or run.comparison.held_out is not None
+    compared = run.comparison
+    if compared is not None and (
+        compared.win_rate is not None
+        or compared.win_rates
+        or compared.held_out is not None
+        or _withheld(compared)
     ):
-        claim = claim_of_comparison(run.comparison)
+        claim = claim_of_comparison(compared, say)
     else:
-        claim = _claim_of_training(run)
-    return Claim(claim.headline, claim.tone, (*claim.remarks, *_preferred_share(run.summary)))
+        claim = _claim_of_training(run, say)
+    return Claim(claim.headline, claim.tone, (*claim.remarks, *_preferred_share(run.summary, say)))
 
 
-def claim_of_comparison(comparison: Comparison) -> Claim:
+def claim_of_comparison(comparison: Comparison, say: Phrases = ENGLISH) -> Claim:
     """The verdict on a comparison: from the judged answers where there are any, else from held-out pairs."""
     held_out = comparison.held_out
-    reward = [] if held_out is None else [_held_out_in_words(held_out)]
-    if comparison.win_rate is not None:
-        tone = _tone(comparison.win_rate)
-        head = {
-            "better": "The tuned model answers better than the base model",
-            "worse": "The tuned model answers worse than the base model",
-            "open": "It is not settled whether the tuned model answers better than the base model",
-        }[tone]
-        judge = f", by the judge “{comparison.judge}”" if comparison.judge else ""
-        return Claim(f"{head}{judge}.", tone, (_words(comparison), *reward))
+    reward = [] if held_out is None else [_held_out_in_words(held_out, say)]
+    if (because := _withheld(comparison)) is not None:
+        return Claim(say("claim_withheld"), "open", (because, *reward))
+    against_base = [
+        rate for rate in comparison.win_rates if rate.against == comparison.names[0] and _counted(rate)
+    ]
+    if len(against_base) > 1:
+        return _claim_of_several(comparison, against_base, reward, say)
+    figures = comparison.win_rate or (_counted(against_base[0]) if against_base else None)
+    if figures is not None:
+        tone = tone_of(figures)
+        corrected = _corrected(against_base[0], tone, say) if against_base else []
+        head = say(f"claim_{tone}") + _by_judge(comparison, say)
+        return Claim(head, tone, (_words(comparison, figures, say), *corrected, *reward))
     if held_out is not None:
-        unjudged = "The answers were not judged, so this says nothing about how they read."
-        return Claim(reward[0], _side(held_out.interval_95), (unjudged,))
-    return Claim("The answers stand side by side; no judge compared them.", "open")
+        return Claim(reward[0], _side(held_out.interval_95), (say("claim_unjudged"),))
+    return Claim(say("claim_side_by_side"), "open")
 
 
-def _words(comparison: Comparison) -> str:
-    """The win rate in the words of whoever counted it, so that no two places say it differently."""
-    # Imported here: it brings scipy, which no other part of a report needs.
-    from palate.statistics import win_rates
-
-    assert comparison.win_rate is not None
-    counted = win_rates.WinRate(**comparison.win_rate.model_dump())
-    return win_rates.verdict_in_words(counted, a=comparison.tuned, b=comparison.base)
-
-
-def _tone(figures: WinRate) -> Tone:
+def tone_of(figures: WinRate) -> Tone:
     """The side of the interval, if the sign test is as sure, and no missing verdict could undo it."""
+    # Imported here: it brings scipy, which no other part of a report needs.
     from palate.statistics.win_rates import wilson_interval
 
     side = _side(figures.interval_95)
@@ -82,6 +82,86 @@ def _tone(figures: WinRate) -> Tone:
     return side if _side(wilson_interval(wins, losses, figures.num_ties)) == side else "open"
 
 
+def interval_in_words(interval: Interval) -> str:
+    """`95% interval 68.2% to 93.1%`, rounded outwards so that the words never claim a narrower one."""
+    return ENGLISH.interval(interval)
+
+
+def _withheld(comparison: Comparison) -> str | None:
+    card = comparison.judge_card
+    return card.withheld_because if card is not None else None
+
+
+def _by_judge(comparison: Comparison, say: Phrases) -> str:
+    return say("claim_by_judge", judge=comparison.judge) if comparison.judge else say("full_stop")
+
+
+def _counted(rate: PairedWinRate) -> WinRate | None:
+    """The counts of a pair of models, where they were counted and allow a verdict."""
+    if rate.interval_95 is None or rate.sign_test_p is None or rate.win_rate is None:
+        return None
+    return WinRate.model_validate(rate.model_dump(include=set(WinRate.model_fields)))
+
+
+def _claim_of_several(
+    comparison: Comparison, rates: list[PairedWinRate], reward: list[str], say: Phrases
+) -> Claim:
+    """Which of several models is better than the baseline, which is worse, and which is open."""
+    tones = {rate.of: tone_of(counted) for rate in rates if (counted := _counted(rate))}
+    said = []
+    tone: Tone
+    for tone in ("better", "worse", "open"):
+        names = [name for name, its in tones.items() if its == tone]
+        if names:
+            base = comparison.names[0]
+            said.append(say(f"claim_several_{tone}", n=len(names), names=say.joined(names), base=base))
+    head = say("clause_semicolon").join(said)
+    overall: Tone = "better" if "better" in tones.values() else "open"
+    if set(tones.values()) == {"worse"}:
+        overall = "worse"
+    words = [_counts_in_words(rate, rate.of, rate.against, say) for rate in rates]
+    return Claim(head[0].upper() + head[1:] + _by_judge(comparison, say), overall, (*words, *reward))
+
+
+def _words(comparison: Comparison, figures: WinRate, say: Phrases) -> str:
+    """The win rate in the words of whoever counted it, so that no two places say it differently."""
+    if say.language != "en":
+        return _counts_in_words(figures, comparison.tuned, comparison.base, say)
+    from palate.statistics import win_rates
+
+    counted = win_rates.WinRate(**figures.model_dump())
+    return win_rates.verdict_in_words(counted, a=comparison.tuned, b=comparison.base)
+
+
+def _counts_in_words(figures: WinRate | PairedWinRate, of: str, against: str, say: Phrases) -> str:
+    return say(
+        "claim_counts",
+        of=of,
+        against=against,
+        rate=percent(figures.win_rate),
+        wins=figures.num_wins,
+        losses=figures.num_losses,
+        ties=figures.num_ties,
+        interval=say.interval(figures.interval_95),
+    ) + (say("claim_missing", n=figures.num_missing) if figures.num_missing else "")
+
+
+def _corrected(rate: PairedWinRate, tone: Tone, say: Phrases) -> list[str]:
+    """What remains at equal lengths, and with the judge's own errors taken out."""
+    said = []
+    for kind, share, interval in (
+        ("length", rate.length_controlled_win_rate, rate.length_controlled_interval_95),
+        ("agreement", rate.agreement_corrected_win_rate, rate.agreement_corrected_interval_95),
+    ):
+        if share is None:
+            continue
+        words = say.interval(interval)
+        figure = percent(share) + (say("bracketed", inside=words) if words else "")
+        undone = tone != "open" and _side(interval) != tone
+        said.append(say(f"claim_{kind}_open" if undone else f"claim_{kind}", figure=figure))
+    return said
+
+
 def _side(interval: Interval | None) -> Tone:
     """On which side of one half the whole interval lies."""
     if interval is None:
@@ -90,46 +170,40 @@ def _side(interval: Interval | None) -> Tone:
     return "better" if low > 0.5 else "worse" if high < 0.5 else "open"
 
 
-def interval_in_words(interval: Interval) -> str:
-    """`95% interval 68.2% to 93.1%`, rounded outwards so that the words never claim a narrower one."""
-    low, high = interval
-    return f"95% interval {math.floor(low * 1000) / 10:.1f}% to {math.ceil(high * 1000) / 10:.1f}%"
-
-
-def _held_out_in_words(held_out: HeldOut) -> str:
-    pairs = plural(held_out.num_pairs, "held-out pair")
+def _held_out_in_words(held_out: HeldOut, say: Phrases) -> str:
+    pairs = say("held_out_pairs", n=held_out.num_pairs)
     if held_out.reward_accuracy is None:
-        return f"The reward accuracy on {pairs} was not measured."
-    interval = "" if held_out.interval_95 is None else f" ({interval_in_words(held_out.interval_95)})"
-    tail = "" if _side(held_out.interval_95) != "open" else ", which chance alone could give"
-    share = percent(held_out.reward_accuracy)
-    return f"Its reward prefers the chosen answer in {share} of {pairs}{interval}{tail}."
+        return say("held_out_not_measured", pairs=pairs)
+    interval = say.interval(held_out.interval_95)
+    chance = "_chance" if _side(held_out.interval_95) == "open" else ""
+    return say(
+        f"held_out_reward{chance}",
+        share=percent(held_out.reward_accuracy),
+        pairs=pairs,
+        interval=say("bracketed", inside=interval) if interval else "",
+    )
 
 
-def _claim_of_training(run: Run) -> Claim:
+def _claim_of_training(run: Run, say: Phrases) -> Claim:
     summary = run.summary
-    uncompared = "Its answers were not compared with the base model's, so nothing is claimed about them."
-    if run.comparison is not None:
-        uncompared = "No judge compared the answers below, so nothing is claimed about them."
+    uncompared = say("claim_uncompared") if run.comparison is None else say("claim_no_judge")
     if summary is None:
         seen = run.metrics.train[-1].step if run.metrics is not None and run.metrics.train else 0
-        state = f"{plural(seen, 'step')} recorded so far" if seen else "no training step is recorded"
-        return Claim(f"This run has not finished: {state}.", "open", (uncompared,))
-    trained = "Trained" if summary.num_steps is None else f"Trained for {plural(summary.num_steps, 'step')}"
+        state = say("steps_recorded", n=seen) if seen else say("no_step_recorded")
+        return Claim(say("claim_unfinished", state=state), "open", (uncompared,))
+    steps = summary.num_steps
+    trained = say("trained") if steps is None else say("trained_steps", n=steps)
     accuracy = summary.eval.reward_accuracy if summary.eval is not None else None
     if accuracy is None:
-        return Claim(f"{trained}; nothing was measured on held-out pairs.", "open", (uncompared,))
-    pairs = (
-        "held-out pairs"
-        if summary.num_pairs_eval is None
-        else plural(summary.num_pairs_eval, "held-out pair")
-    )
-    head = f"{trained}; its reward prefers the chosen answer in {percent(accuracy)} of {pairs}."
+        return Claim(say("claim_trained_only", trained=trained), "open", (uncompared,))
+    count = summary.num_pairs_eval
+    pairs = say("some_held_out_pairs") if count is None else say("held_out_pairs", n=count)
+    head = say("claim_trained", trained=trained, share=percent(accuracy), pairs=pairs)
     return Claim(head, "open", (uncompared,))
 
 
-def _preferred_share(summary: RunSummary | None) -> tuple[str, ...]:
+def _preferred_share(summary: RunSummary | None, say: Phrases) -> tuple[str, ...]:
     if summary is None or summary.preferred_share_before is None or summary.preferred_share_after is None:
         return ()
     before, after = percent(summary.preferred_share_before), percent(summary.preferred_share_after)
-    return (f"The preferred style's share of its answers went from {before} to {after}.",)
+    return (say("claim_preferred_share", before=before, after=after),)

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 
 from palate.evaluate.diagnosis.curves import Metrics, Series, series
-from palate.report.wording import number, plural
+from palate.report.phrases import ENGLISH, Phrases
+from palate.report.wording import number
 
 __all__ = ["PANELS", "Curve", "Line", "Panel", "Table", "curves"]
 
@@ -26,25 +27,22 @@ class Line:
 class Panel:
     """One plot: metrics that are read together. `level` is a line to read them against, with its meaning.
 
-    `share` says that the values are shares of one, `smooth` that a running mean helps to read them.
+    Names are those of the wording. `share` says that the values are shares of one, `smooth` that a running
+    mean helps to read them.
     """
 
     name: str
-    title: str
-    explanation: str
     lines: tuple[Line, ...]
     level: tuple[float, str] | None = None
     share: bool = False
     smooth: bool = True
 
 
-LN_2 = (math.log(2), "ln 2: no preference yet")
+LN_2 = (math.log(2), "level_ln_2")
 PANELS = (
-    Panel("loss", "Loss", "What training lowers.", (Line("loss", "loss"),)),
+    Panel("loss", (Line("loss", "loss"),)),
     Panel(
         "rewards",
-        "Rewards",
-        "How far the model has moved towards each answer, against the base.",
         (
             Line("rewards_chosen", "chosen"),
             Line("rewards_rejected", "rejected", "contrast"),
@@ -52,40 +50,18 @@ PANELS = (
         ),
         (0.0, ""),
     ),
-    Panel(
-        "accuracy",
-        "Reward accuracy",
-        "The share of pairs whose chosen answer has the higher reward.",
-        (Line("rewards_accuracy", "accuracy"),),
-        (0.5, "chance"),
-        share=True,
-    ),
+    Panel("accuracy", (Line("rewards_accuracy", "accuracy"),), (0.5, "level_chance"), share=True),
     Panel(
         "logps",
-        "Log-probability per token",
-        "How likely the model finds each answer, whatever its length.",
         (
             Line("logps_chosen_per_token", "chosen"),
             Line("logps_rejected_per_token", "rejected", "contrast"),
         ),
     ),
-    Panel(
-        "lengths",
-        "Completion length",
-        "Tokens of the answers in each batch.",
-        (Line("chosen_length", "chosen"), Line("rejected_length", "rejected", "contrast")),
-    ),
-    Panel(
-        "kl", "KL estimate", "How far the model has drifted from the base.", (Line("kl", "KL"),), (0.0, "")
-    ),
-    Panel("grad_norm", "Gradient norm", "Before clipping.", (Line("grad_norm", "gradient norm"),)),
-    Panel(
-        "learning_rate",
-        "Learning rate",
-        "As the schedule set it.",
-        (Line("learning_rate", "learning rate"),),
-        smooth=False,
-    ),
+    Panel("lengths", (Line("chosen_length", "chosen"), Line("rejected_length", "rejected", "contrast"))),
+    Panel("kl", (Line("kl", "kl"),), (0.0, "")),
+    Panel("grad_norm", (Line("grad_norm", "grad_norm"),)),
+    Panel("learning_rate", (Line("learning_rate", "learning_rate"),), smooth=False),
 )
 
 
@@ -98,6 +74,20 @@ class Curve:
     eval: tuple[Series, ...]
     best_step: int | None
     level: tuple[float, str] | None
+    say: Phrases = ENGLISH
+
+    @property
+    def title(self) -> str:
+        return self.say(f"curve_{self.panel.name}")
+
+    @property
+    def explanation(self) -> str:
+        return self.say(f"curve_{self.panel.name}_note")
+
+    @property
+    def line_names(self) -> tuple[str, ...]:
+        """What each line of the panel is called."""
+        return tuple(self.say(f"line_{line.name}") for line in self.panel.lines)
 
     @property
     def drawn(self) -> tuple[int, ...]:
@@ -108,10 +98,10 @@ class Curve:
     def gaps(self) -> tuple[str, ...]:
         """What is missing from the lines, in words: a gap is never smoothed over."""
         notes = []
-        for index, line in enumerate(self.panel.lines):
-            for split, found in (("training", self.train[index]), ("evaluation", self.eval[index])):
+        for index, name in enumerate(self.line_names):
+            for split, found in (("train", self.train[index]), ("eval", self.eval[index])):
                 if found.gaps and (found or self.panel.name == "loss"):
-                    notes.append(_gap_in_words(line.name, split, found))
+                    notes.append(_gap_in_words(name, split, found, self.say))
         return tuple(notes)
 
     @property
@@ -122,10 +112,13 @@ class Curve:
             for split, found in (("train", self.train[index]), ("eval", self.eval[index])):
                 finite = [v for v in found.values if not math.isnan(v)]
                 if finite:
-                    name = self.panel.lines[index].name
-                    parts.append(f"{split} {name} from {number(finite[0])} to {number(finite[-1])}")
-        best = "" if self.best_step is None else f"; best step {self.best_step}"
-        return f"{self.panel.title}: {', '.join(parts)}{best}"
+                    name = self.say(f"{split}_column", name=self.line_names[index])
+                    ends = {"first": number(finite[0]), "last": number(finite[-1])}
+                    parts.append(self.say("curve_from_to", name=name, **ends))
+        label = self.say("labelled", name=self.title, text=self.say("list_comma").join(parts))
+        if self.best_step is None:
+            return label
+        return label + self.say("clause_semicolon") + self.say("best_step", step=self.best_step)
 
     @property
     def table(self) -> Table:
@@ -141,30 +134,35 @@ class Table:
     note: str
 
 
-def curves(metrics: Metrics, *, best_step: int | None, objective: str | None) -> list[Curve]:
+def curves(
+    metrics: Metrics, *, best_step: int | None, objective: str | None, say: Phrases = ENGLISH
+) -> list[Curve]:
     """The panels that this run has numbers for; the loss always, where it was written at all."""
     found = []
     for panel in PANELS:
         level = LN_2 if panel.name == "loss" and objective == "dpo" else panel.level
         train = tuple(series(metrics.train, line.key) for line in panel.lines)
         evaluation = tuple(series(metrics.eval, line.key) for line in panel.lines)
-        curve = Curve(panel, train, evaluation, best_step, level)
+        if level is not None and level[1]:
+            level = level[0], say(level[1])
+        curve = Curve(panel, train, evaluation, best_step, level, say)
         if curve.drawn or curve.gaps:
             found.append(curve)
     return found
 
 
-def _gap_in_words(name: str, split: str, found: Series) -> str:
+def _gap_in_words(name: str, split: str, found: Series, say: Phrases) -> str:
     where = ", ".join(str(step) for step in found.gaps[:5]) + (", …" if len(found.gaps) > 5 else "")
-    count = f"{len(found.gaps):,} of {plural(len(found.steps), f'{split} step')}"
-    return f"{name[0].upper()}{name[1:]}: no finite number at {count} ({where}); the curve has a gap there."
+    steps = say(f"{split}_steps", n=len(found.steps))
+    name = name[0].upper() + name[1:]
+    return say("curve_gap", name=name, gaps=len(found.gaps), steps=steps, where=where)
 
 
 def _table(curve: Curve) -> Table:
     columns = [
-        (f"{split} {line.name}", found)
+        (curve.say(f"{split}_column", name=name), found)
         for split, group in (("train", curve.train), ("eval", curve.eval))
-        for line, found in zip(curve.panel.lines, group, strict=True)
+        for name, found in zip(curve.line_names, group, strict=True)
         if found.steps
     ]
     by_step = [dict(zip(found.steps, found.values, strict=True)) for _, found in columns]
@@ -174,11 +172,8 @@ def _table(curve: Curve) -> Table:
     rows = tuple(
         (step, tuple(number(values[step]) if step in values else "" for values in by_step)) for step in kept
     )
-    note = (
-        ""
-        if len(kept) == len(steps)
-        else f"{len(kept):,} of {len(steps):,} steps; all of them are in metrics.jsonl."
-    )
+    thinned = len(kept) < len(steps)
+    note = curve.say("curve_thinned", kept=len(kept), steps=len(steps)) if thinned else ""
     return Table(tuple(name for name, _ in columns), rows, note)
 
 

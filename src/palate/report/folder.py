@@ -41,6 +41,7 @@ __all__ = [
     "read_run",
 ]
 
+
 class SetAsideReason(Piece):
     reason: str
     count: int

@@ -3,35 +3,50 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from palate.errors import ArtifactError
-from palate.report import sections
+from palate.errors import ArtifactError, CallError
+from palate.report import evidence, sections
+from palate.report.cautions import SEVERITIES, cautions, findings_of
 from palate.report.claim import claim_of
+from palate.report.comparison import Comparison, JudgeCard
 from palate.report.curves import Curve, curves
+from palate.report.drawing import colour_of
+from palate.report.evidence import Grid, Plotted
 from palate.report.folder import Run, read_run
+from palate.report.phrases import LANGUAGES, Language, Phrases
 from palate.report.plots import draw, smoothing_window
 from palate.report.rendering import page_environment, page_policy
+from palate.report.row_plots import draw_rows
+from palate.report.samples import samples_of, shown
+from palate.report.style_section import style_of
 from palate.report.svg import StyleSheet
 
 __all__ = ["build_report", "render_page"]
 
 NUM_OPEN_SAMPLES = 12
 """Prompts shown at once; the others unfold."""
+MAX_WORSE = 10
 
 
-def build_report(run_folder: Path) -> Path:
+def build_report(run_folder: Path, *, language: Language = "en") -> Path:
     """Writes the `report.html` of a run folder, whole or not at all, and returns its path.
 
     The same folder gives the same bytes. Raises ArtifactError where the folder is no run folder, a piece of
-    it is damaged, or the page cannot be written.
+    it is damaged, or the page cannot be written; CallError for a language that the report does not speak.
     """
+    if language not in LANGUAGES:
+        raise CallError(
+            f'no report speaks "{language}"', where="language", next=f"one of: {', '.join(LANGUAGES)}"
+        )
     run_folder = Path(run_folder)
-    page = render_page(read_run(run_folder))
+    page = render_page(read_run(run_folder), language=language)
     target = run_folder / "report.html"
     try:
         _write_whole(target, page)
@@ -42,44 +57,119 @@ def build_report(run_folder: Path) -> Path:
     return target
 
 
-def render_page(run: Run) -> str:
+def render_page(run: Run, *, language: Language = "en") -> str:
     """The page of a run. Everything that the run says is escaped; only our own drawings and style are not."""
-    rooms = files("palate.report")
-    template = page_environment().from_string((rooms / "report.html").read_text(encoding="utf-8"))
+    say = Phrases(language)
     styles = StyleSheet()
-    content = _content(run, styles)
-    css = f"{(rooms / 'report.css').read_text(encoding='utf-8')}{styles.css}\n"
+    content = _content(run, styles, say)
+    css = f"{(files('palate.report') / 'report.css').read_text(encoding='utf-8')}{styles.css}\n"
+    template = page_environment().get_template("report.html")
     return template.render(css=Markup(css), policy=page_policy(css), **content)
 
 
-def _content(run: Run, styles: StyleSheet) -> dict[str, Any]:
-    found = _curves(run)
+def _content(run: Run, styles: StyleSheet, say: Phrases) -> dict[str, Any]:
     environment, packages = sections.environment(run.environment or {})
-    samples = sections.sample_views(run.comparison) if run.comparison is not None else []
     num_steps = len(run.metrics.train) if run.metrics is not None else 0
-    return {
+    content = {
         "run": run,
-        "claim": claim_of(run),
-        "tiles": sections.tiles(run),
-        "samples": samples[:NUM_OPEN_SAMPLES],
-        "more_samples": samples[NUM_OPEN_SAMPLES:],
-        "answer_figures": sections.answer_figures(run.comparison) if run.comparison is not None else [],
-        "curves": [(curve, draw(curve, styles) if curve.drawn else None) for curve in found],
+        "say": say,
+        "shown": lambda text: shown(text, say),
+        "colour_of": colour_of,
+        "severity_class": lambda name: name if name in SEVERITIES else "info",
+        "claim": claim_of(run, say),
+        "cautions": cautions(run, say),
+        "tiles": sections.tiles(run, say),
+        "findings": findings_of(run, say),
+        "curves": [(curve, draw(curve, styles) if curve.drawn else None) for curve in _curves(run, say)],
         "smoothing": smoothing_window(num_steps),
-        "data": sections.data_views(run),
-        "speed": sections.speed(run),
+        "data": sections.data_views(run, say),
+        "speed": sections.speed(run, say),
         "recipe": sections.recipe_lines(run.recipe) if run.recipe is not None else [],
         "environment": environment,
         "packages": packages,
         "missing": sections.missing_pieces(run),
+        "card": None,
+    }
+    if run.comparison is not None:
+        content |= _compared(run.comparison, styles, say)
+    return content | {"contents": _contents(content, say)}
+
+
+def _compared(comparison: Comparison, styles: StyleSheet, say: Phrases) -> dict[str, Any]:
+    rates = evidence.win_rates(comparison, say)
+    style = style_of(comparison, say)
+    figures = sections.answer_figures(comparison, say)
+    return {
+        "names": comparison.names,
+        "rates": _drawn(rates, styles),
+        "ranking": evidence.ranking(comparison, say),
+        "samples": samples_of(comparison, say),
+        "num_open": NUM_OPEN_SAMPLES,
+        "answer_figures": Grid(("", comparison.base, comparison.tuned), tuple(figures)) if figures else None,
+        "worse": comparison.worse_prompts[:MAX_WORSE],
+        "lengths": _drawn(evidence.lengths(comparison, say), styles),
+        "style": style
+        and _with_drawing(style, draw_rows(style.distances.plot, styles) if style.distances else ""),
+        "measures": evidence.measures(comparison, say),
+        "benchmarks": _drawn(evidence.benchmarks(comparison, say), styles),
+        "card": comparison.judge_card,
+        "canaries": _canaries(comparison.judge_card, say),
     }
 
 
-def _curves(run: Run) -> list[Curve]:
+def _drawn(plotted: Plotted | None, styles: StyleSheet) -> Mapping[str, Any] | None:
+    return None if plotted is None else _with_drawing(plotted, draw_rows(plotted.plot, styles))
+
+
+def _with_drawing(view: Any, drawing: Markup | str) -> Mapping[str, Any]:
+    return {field.name: getattr(view, field.name) for field in fields(view)} | {"drawing": drawing}
+
+
+def _canaries(card: JudgeCard | None, say: Phrases) -> Grid | None:
+    if card is None or not card.canaries:
+        return None
+    said = {True: say("canary_passed"), False: say("canary_failed"), None: say("canary_unknown")}
+    rows = [
+        (
+            canary.name.replace("_", " "),
+            said[canary.passed] if canary.num_asked else canary.why_not_asked or say("canary_unknown"),
+            f"{canary.num_failed} / {canary.num_asked}",
+        )
+        for canary in card.canaries.values()
+    ]
+    return Grid((say("canary"), say("canary_result"), say("canary_wrong")), tuple(rows))
+
+
+def _contents(content: Mapping[str, Any], say: Phrases) -> list[tuple[str, str]]:
+    """Id and title of each section that the page has, in their order."""
+    run: Run = content["run"]
+    comparison = run.comparison
+    there = {
+        "findings": run.findings is not None,
+        "curves": True,
+        "win-rates": content.get("rates") or (comparison is not None and comparison.warnings),
+        "samples": comparison is not None,
+        "worse": content.get("worse"),
+        "lengths": content.get("lengths"),
+        "style": content.get("style"),
+        "measures": content.get("measures") or (comparison is not None and comparison.fear_findings),
+        "benchmarks": content.get("benchmarks"),
+        "data": content["data"],
+        "audit": run.audit is not None,
+        "judge": content["card"],
+        "speed": content["speed"],
+        "recipe": content["recipe"],
+        "lineage": run.lineage is not None,
+        "environment": run.environment is not None,
+    }
+    titles = {"win-rates": "rates_title"}
+    return [(name, say(titles.get(name, f"{name}_title"))) for name, is_there in there.items() if is_there]
+
+
+def _curves(run: Run, say: Phrases) -> list[Curve]:
     if run.metrics is None:
         return []
-    best_step = run.summary.best_step if run.summary is not None else None
-    return curves(run.metrics, best_step=best_step, objective=run.objective)
+    return curves(run.metrics, best_step=run.best_step, objective=run.objective, say=say)
 
 
 def _write_whole(target: Path, text: str) -> None:

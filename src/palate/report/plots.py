@@ -2,49 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import math
 from typing import Any
 
 from markupsafe import Markup
 
-from palate.report.curves import Curve
 from palate.evaluate.diagnosis.curves import Series
-from palate.report.svg import COLOURS, StyleSheet, embed
+from palate.report.curves import Curve
+from palate.report.drawing import Words, draw_figure
+from palate.report.svg import COLOURS, StyleSheet
 
 __all__ = ["draw", "smoothing_window"]
 
-SIZE_INCHES = (6.2, 3.1)
+HEIGHT_INCHES = 3.1
 MAX_POINTS = 600
 """More points than a plot has dots across say nothing more; above this, neighbours are averaged."""
-
-STYLE: dict[str, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "palate",
-    "font.size": 11,
-    "text.parse_math": False,
-    "text.color": COLOURS["muted"],
-    "axes.labelcolor": COLOURS["muted"],
-    "axes.edgecolor": COLOURS["grid"],
-    "axes.linewidth": 1.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.unicode_minus": True,
-    "grid.color": COLOURS["grid"],
-    "grid.linewidth": 0.8,
-    "xtick.color": COLOURS["grid"],
-    "ytick.color": COLOURS["grid"],
-    "xtick.labelcolor": COLOURS["muted"],
-    "ytick.labelcolor": COLOURS["muted"],
-    "xtick.major.size": 4,
-    "ytick.major.size": 0,
-    "lines.solid_capstyle": "round",
-    "lines.solid_joinstyle": "round",
-    "path.simplify": True,
-}
 
 
 def smoothing_window(num_steps: int) -> int:
@@ -54,32 +26,31 @@ def smoothing_window(num_steps: int) -> int:
 
 def draw(curve: Curve, styles: StyleSheet) -> Markup:
     """The curve as an inline SVG element, the same bytes for the same numbers."""
-    # Slow to import, and no table or terminal needs them.
-    import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
+
+    def paint(figure: Any, words: Words) -> None:
+        _paint(figure.add_axes((0.095, 0.125, 0.89, 0.78)), curve, words)
+
+    return draw_figure(
+        paint, height_inches=HEIGHT_INCHES, name=curve.panel.name, label=curve.label, styles=styles
+    )
+
+
+def _paint(axes: Any, curve: Curve, words: Words) -> None:
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=SIZE_INCHES)
-        FigureCanvasSVG(figure)
-        axes = figure.add_axes((0.095, 0.125, 0.89, 0.78))
-        for index in curve.drawn:
-            colour = COLOURS[curve.panel.lines[index].colour]
-            _draw_train(axes, curve.train[index], colour, smooth=curve.panel.smooth)
-            _draw_eval(axes, curve.eval[index], colour)
-        axes.margins(x=0.015, y=0.12)
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
-        axes.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=False)
-        if curve.panel.share:
-            axes.set_ylim(-0.03, 1.05)
-            axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        _draw_level(axes, curve)
-        _draw_best_step(axes, curve)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return embed(text.getvalue(), name=curve.panel.name, label=curve.label, styles=styles)
+    for index in curve.drawn:
+        colour = COLOURS[curve.panel.lines[index].colour]
+        _draw_train(axes, curve.train[index], colour, smooth=curve.panel.smooth)
+        _draw_eval(axes, curve.eval[index], colour)
+    axes.margins(x=0.015, y=0.12)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
+    axes.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=False)
+    if curve.panel.share:
+        axes.set_ylim(-0.03, 1.05)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    _draw_level(axes, curve, words)
+    _draw_best_step(axes, curve, words)
 
 
 def _draw_train(axes: Any, found: Series, colour: str, *, smooth: bool) -> None:
@@ -113,7 +84,7 @@ def _draw_eval(axes: Any, found: Series, colour: str) -> None:
     )
 
 
-def _draw_level(axes: Any, curve: Curve) -> None:
+def _draw_level(axes: Any, curve: Curve, words: Words) -> None:
     """A line to read the curve against, where the curve comes near it: it must not squeeze the curve flat."""
     if curve.level is None:
         return
@@ -126,10 +97,10 @@ def _draw_level(axes: Any, curve: Curve) -> None:
     axes.axhline(height, color=COLOURS["muted"], linewidth=0.9, zorder=1.5)
     if meaning:
         at_right = {"x": 1, "ha": "right", "va": "bottom", "transform": axes.get_yaxis_transform()}
-        axes.text(y=height, s=meaning, fontsize=10, color=COLOURS["muted"], gid="halo", **at_right)
+        axes.text(y=height, s=words(meaning), fontsize=10, color=COLOURS["muted"], gid="halo", **at_right)
 
 
-def _draw_best_step(axes: Any, curve: Curve) -> None:
+def _draw_best_step(axes: Any, curve: Curve, words: Words) -> None:
     if curve.best_step is None:
         return
     low, high = axes.get_xlim()
@@ -141,9 +112,9 @@ def _draw_best_step(axes: Any, curve: Curve) -> None:
     axes.text(
         curve.best_step,
         1.03,
-        f"best: step {curve.best_step}",
+        words(curve.say("best_mark", step=curve.best_step)),
         ha=side,
-        va="bottom",
+        va="baseline",
         fontsize=10.5,
         color=COLOURS["ink"],
         transform=axes.get_xaxis_transform(),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from palate.report import sections
 from palate.report.wording import flat, number, percent, visible
 
 if TYPE_CHECKING:
@@ -19,16 +19,17 @@ __all__ = ["page_environment", "page_policy"]
 
 def page_environment() -> Environment:
     """What pages are rendered in: everything is escaped that is not ours, and a missing value is an error."""
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(
+        loader=FunctionLoader(_template),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=_printable,
     )
-    environment.filters.update(number=number, percent=percent, flat=flat, shown=sections.shown)
+    environment.filters.update(number=number, percent=percent, flat=flat)
     return environment
 
 
@@ -36,6 +37,10 @@ def page_policy(css: str) -> str:
     """Nothing may load, run or be sent; of styles, exactly the one sheet in the page."""
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+def _template(name: str) -> str:
+    return (files("palate.report") / name).read_text(encoding="utf-8")
 
 
 def _printable(value: Any) -> Any:

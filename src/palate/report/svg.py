@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
 from html import escape
 
 from markupsafe import Markup
@@ -23,6 +24,8 @@ COLOURS = {
     "accent": "#040404",
     "contrast": "#050505",
     "third": "#060606",
+    "fourth": "#070707",
+    "paper": "#080808",
 }
 """What to draw with: each stands for the CSS variable of its name, which is another colour in the dark."""
 
@@ -49,9 +52,17 @@ class StyleSheet:
         return "\n".join(f".{name}{{{style}}}" for style, name in self._classes.items())
 
 
-def embed(svg: str, *, name: str, label: str, styles: StyleSheet) -> Markup:
-    """The drawing as an element of a page: `name` prefixes its ids, `label` is what a screen reader says."""
+def embed(
+    svg: str, *, name: str, label: str, styles: StyleSheet, texts: Mapping[str, str] | None = None
+) -> Markup:
+    """The drawing as an element of a page: `name` prefixes its ids, `label` is what a screen reader says.
+
+    `texts` are put in place of the stand-ins that were drawn for them; they may be anybody's.
+    """
     root = ET.fromstring(svg)
+    for element in root.iter():
+        drawn = (element.text or "").strip()
+        element.text = texts.get(drawn, drawn) if texts else element.text
     body = [child for child in root if not child.tag.endswith("}metadata")]
     referred = {found for element in root.iter() for found in _references(element)}
     for child in body:
@@ -59,7 +70,7 @@ def embed(svg: str, *, name: str, label: str, styles: StyleSheet) -> Markup:
             _tidy(element, name, referred, styles)
     box = root.get("viewBox", "")
     head = f'<svg class="plot" viewBox="{escape(box)}" role="img" aria-label="{escape(label)}">'
-    # Safe as it stands: Matplotlib wrote it from our own labels and numbers, and ElementTree escapes again.
+    # Safe as it stands: every text and attribute is escaped as it is written out.
     return Markup(head + "".join(_serialise(child) for child in body) + "</svg>")
 
 

@@ -1,0 +1,97 @@
+"""Answers side by side, in the order of the file: how many a page holds, and what is marked in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from palate.report.comparison import Comparison, ModelAnswer, Sample
+from palate.report.difference import Span, mark_differences
+from palate.report.phrases import Phrases
+from palate.report.wording import visible
+
+__all__ = ["AnswerView", "SampleView", "Samples", "samples_of", "shown"]
+
+MAX_SAMPLES = 200
+MAX_ANSWERS = 4
+"""Of one model to one prompt."""
+MAX_CHARACTERS = 6000
+"""Of one answer."""
+MAX_CHARACTERS_IN_ALL = 2_000_000
+"""Of all answers on one page: a browser opens it at once, and mail takes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerView:
+    """One model's answer in spans; `answer` is None where it gave fewer than others."""
+
+    model: int
+    answer: ModelAnswer | None
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleView:
+    """A prompt with rounds of answers, one of each model a round; `same` of a round says they are equal."""
+
+    number: int
+    sample: Sample
+    rounds: tuple[tuple[AnswerView, ...], ...]
+    num_left_out: int
+
+    def same(self, round_: tuple[AnswerView, ...]) -> bool:
+        texts = [view.answer.text if view.answer is not None else None for view in round_]
+        return len(set(texts)) == 1 and texts[0] is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The prompts on the page, and how many are in the file."""
+
+    views: tuple[SampleView, ...]
+    num_in_file: int
+
+
+def samples_of(comparison: Comparison, say: Phrases) -> Samples:
+    """The samples in the order of the file, never chosen, until the page is full."""
+    views: list[SampleView] = []
+    used = 0
+    for place, sample in enumerate(comparison.samples[:MAX_SAMPLES], start=1):
+        view = _view(comparison, sample, place, say)
+        used += sum(len(span.text) for round_ in view.rounds for one in round_ for span in one.spans)
+        if views and used > MAX_CHARACTERS_IN_ALL:
+            break
+        views.append(view)
+    return Samples(tuple(views), len(comparison.samples))
+
+
+def shown(text: str, say: Phrases) -> str:
+    """As much of a text as a page wants, and a word about the rest."""
+    clean = visible(text)
+    if len(clean) <= MAX_CHARACTERS:
+        return clean
+    return clean[:MAX_CHARACTERS] + say("text_cut", n=len(clean) - MAX_CHARACTERS)
+
+
+def _view(comparison: Comparison, sample: Sample, number: int, say: Phrases) -> SampleView:
+    by_model = [comparison.answers_of(sample, place) for place in range(len(comparison.names))]
+    num_rounds = max((len(own) for own in by_model), default=0)
+    rounds = tuple(
+        _round([own[index] if index < len(own) else None for own in by_model], say)
+        for index in range(min(num_rounds, MAX_ANSWERS) or 1)
+    )
+    return SampleView(number, sample, rounds, max(0, num_rounds - MAX_ANSWERS))
+
+
+def _round(answers: list[ModelAnswer | None], say: Phrases) -> tuple[AnswerView, ...]:
+    """The first is marked against the second where there are two; all others against the first."""
+    texts = [shown(answer.text, say) if answer is not None else None for answer in answers]
+    first = texts[0]
+    views = []
+    for model, (answer, text) in enumerate(zip(answers, texts, strict=True)):
+        spans: tuple[Span, ...] = (Span(text, False),) if text is not None else ()
+        if model and text is not None and first is not None:
+            spans = mark_differences(first, text)[1]
+        elif len(texts) == 2 and text is not None and texts[1] is not None:
+            spans = mark_differences(text, texts[1])[0]
+        views.append(AnswerView(model, answer, spans))
+    return tuple(views)
