@@ -13,6 +13,7 @@ __all__ = ["RULE"]
 
 _MIN_STEPS = 20
 _MIN_FALL_NATS = 3.0
+_MIN_FALL_PER_TOKEN = 0.1
 _MIN_SHARE_OF_MARGIN = 0.5
 _MIN_Z = 3.0
 
@@ -31,8 +32,10 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
     scale = facts.reward_scale
     fall, other = -ends[0].value / scale, -ends[1].value / scale
     error = ends[0].standard_error / scale
+    length = mean_of(later_part(series(metrics.train, "chosen_length"), 0.25))
+    least = max(_MIN_FALL_NATS, _MIN_FALL_PER_TOKEN * length.value if length is not None else 0.0)
     falling = max(trends[0].z, trends[1].z) < -_MIN_Z
-    if not falling or fall - 2 * error < _MIN_FALL_NATS or fall < _MIN_SHARE_OF_MARGIN * (other - fall):
+    if not falling or fall - 2 * error < least or fall < _MIN_SHARE_OF_MARGIN * (other - fall):
         return []
     return [
         Seen(
@@ -59,7 +62,7 @@ RULE = Rule(
     "What the model says instead is in neither side of the data.",
     remedy="Hold the chosen side up: objective.type rpo, dpop, or mpo with sft; or lower train.learning_rate "
     "or raise objective.beta. Read the answers: palate compare.",
-    reason="Chosen completions have to be twenty times less likely (3 nats) with 95% confidence, by half of "
-    "the margin or more, and both slopes 3 standard errors below 0. A little of it is in every DPO run.",
+    reason="Chosen completions have to be 3 nats and 0.1 nats a token less likely with 95% confidence, by "
+    "half of the margin or more, and both slopes 3 standard errors below 0. A little of it is in every DPO run.",
     check=_check,
 )

@@ -16,7 +16,8 @@ __all__ = ["RULE"]
 _MIN_STEPS = 20
 _WIDTH = 21
 _TIMES = 8.0
-_LARGEST_FIRST = 3.0
+_NUM_FIRST = 5
+_TIMES_FIRST = 2.0
 _MAX_NAMED = 5
 
 
@@ -29,7 +30,7 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
     around = running_median(norms, _WIDTH)
     # Once most pairs are learnt the norms fall, and a pair that is not is no spike: it has to be large beside
     # the run's first gradients too, when everything was still to be learnt.
-    limit = np.maximum(_TIMES * around, _LARGEST_FIRST * float(np.median(norms[:_WIDTH])))
+    limit = np.maximum(_TIMES * around, _TIMES_FIRST * float(np.median(norms[:_NUM_FIRST])))
     spikes = np.flatnonzero((norms > limit) & (norms > 0))
     if not len(spikes):
         return []
@@ -65,7 +66,7 @@ RULE = Rule(
     "and Adam's step stays small for long after a spike.",
     remedy="Look for odd rows (palate data audit: very long, repeated, in another language), and clip: "
     "train.max_grad_norm. A larger train.batch_size evens batches out.",
-    reason="8 times the median of the 21 steps around, and 3 times that of the first 21: norms of batches of "
-    "one kind of data vary by a factor of 2 or 3.",
+    reason="8 times the median of the 21 steps around, and twice that of the first 5, when all was still to "
+    "be learnt: norms of batches of one kind of data vary by a factor of 2 or 3.",
     check=_check,
 )

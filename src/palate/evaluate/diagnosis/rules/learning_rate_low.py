@@ -16,6 +16,8 @@ _MIN_STEPS = 20
 _MIN_Z = 3.0
 _HARDLY_BEGUN = 0.1
 """A margin of 0.1 is a preference of 52.5% in the Bradley-Terry model that rewards stand for."""
+_ONE_NAT = 1.0
+"""Where beta is small a small margin may be a long way: 1 nat makes a side e times likelier."""
 _LARGEST_FACTOR = 10.0
 
 
@@ -32,7 +34,8 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
     kl = mean_of(later_part(series(metrics.train, "kl"), 0.25))
     if trend is None or end is None or kl is None or (2 * kl.value) ** 0.5 < STILL_NATS_PER_TOKEN:
         return []  # what does not move at all is another rule's
-    if trend.z < _MIN_Z or end.value + 2 * end.standard_error > _HARDLY_BEGUN:
+    largest = end.value + 2 * end.standard_error
+    if trend.z < _MIN_Z or largest > min(_HARDLY_BEGUN, _ONE_NAT * facts.reward_scale):
         return []
     return [_seen(facts, margins, end.value, trend.z)]
 
@@ -57,8 +60,8 @@ RULE = Rule(
     name="learning_rate_low",
     meaning="The model learns the preference, and the run ends before it shows in answers.",
     remedy="Raise train.learning_rate, or train for longer (train.epochs).",
-    reason="A margin of 0.1 is a preference of 52.5%; the slope has to be 3 standard errors from 0, so that "
-    "a run which learns nothing is not told to learn nothing faster.",
+    reason="A margin of 0.1 is a preference of 52.5%, and of the log-ratios it is under 1 nat; the slope has to be 3 "
+    "standard errors from 0, so that a run which learns nothing is not told to learn nothing faster.",
     check=_check,
     live=False,
 )
