@@ -23,6 +23,7 @@ from palate.judge.specs import JudgeSpec, load_judges
 from palate.pipeline.bases import PLAYGROUND, base_folder, playground_folder
 from palate.pipeline.cast_votes import read_cast_votes
 from palate.pipeline.contest_judging import judging_of, judging_of_votes
+from palate.pipeline.diagnosing import diagnose_stage
 from palate.pipeline.judges import DEFAULT_BATCH_SIZE, AskerOf, build_judge
 from palate.playground import held_out_prompts
 from palate.recipe import CompareOptions, ModelOptions, Recipe, load_recipe
@@ -138,6 +139,7 @@ def compare_command(
     if len(models) == 1:
         recipe = load_recipe(run_recipe_file(models[0]), [f"output={models[0]}"])
         comparison = compare_stage(recipe, options, watcher, asking)
+        diagnose_stage(Path(models[0]))
         build_report(Path(models[0]))
         return comparison
     if options.prompts is None:
@@ -193,11 +195,13 @@ def compare_options(
         return CompareOptions.model_validate(own | dict(changes))
     except ValidationError as error:
         first = error.errors()[0]
-        where = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else "palate compare"
+        name = str(first["loc"][0]) if first["loc"] else ""
+        where = "--" + _TYPED.get(name, name).replace("_", "-") if name else "palate compare"
         raise RecipeError(first["msg"].removeprefix("Value error, "), where=where) from None
 
 
 _NAMES_A_JUDGE = ("judge", "judge_model", "reward_model", "logprob_model", "judges")
+_TYPED = {"samples_per_prompt": "num_samples", "judge_api_key_env": "api_key_env"}
 _OF_JUDGES = (*_NAMES_A_JUDGE, "judge_base_url", "judge_api_key_env", "rubric")
 
 

@@ -7,12 +7,14 @@ terminal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from palate.report.checked import parse
 from palate.report.claim import claim_of_comparison
-from palate.report.folder import Comparison, ModelAnswer, RunSummary, Sample, parse
-from palate.report.sections import answer_figures
+from palate.report.comparison import Comparison, ModelAnswer, Sample
+from palate.report.folder import RunSummary
+from palate.report.terminal_figures import comparison_tables, says_of_comparison
 from palate.report.wording import (
     EXAMPLE_NOUNS,
     bytes_,
@@ -32,6 +34,7 @@ __all__ = ["render_comparison", "render_summary"]
 
 MAX_CHARACTERS = 400
 """Of one answer; the whole of it is in comparison.json and in the report."""
+MIN_COLUMN_WIDTH = 18
 VERDICTS = {"win": "tuned better", "loss": "base better", "tie": "tie"}
 VERDICT_STYLES = {"win": "green", "loss": "red", "tie": "dim"}
 TONE_STYLES = {"better": "bold green", "worse": "bold red", "open": "bold"}
@@ -54,8 +57,12 @@ def render_comparison(comparison: Mapping[str, Any], console: Console, *, num_sa
     _print(console, claim.headline, TONE_STYLES[claim.tone])
     for remark in claim.remarks:
         _print(console, remark)
-    for name, base, tuned in answer_figures(found):
-        _print(console, f"{name}: {base} (base), {tuned} (tuned)", "dim")
+    if console.is_terminal:
+        console.print()
+    for table in comparison_tables(found):
+        table.print(console)
+    for sentence, style in says_of_comparison(found):
+        _print(console, sentence, style)
 
 
 def render_summary(summary: Mapping[str, Any], console: Console) -> None:
@@ -161,30 +168,36 @@ def _reference(summary: RunSummary) -> str:
 
 
 def _print_sides(place: int, sample: Sample, comparison: Comparison, console: Console) -> None:
-    """The prompt, its verdict, and the answers in two columns of equal width."""
+    """The prompt, its verdict, and the answers in columns of equal width; below each other where too many."""
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
     heading = Text.assemble((f"{place}  ", "dim"), (_prompt(sample), "bold"))
-    if sample.verdict is not None:
+    if sample.verdict is not None and len(comparison.names) == 2:
         heading.append(f"  {VERDICTS[sample.verdict]}", VERDICT_STYLES[sample.verdict])
     console.print(heading)
+    answers = _answers(sample, comparison)
+    if len(answers) * MIN_COLUMN_WIDTH > console.width:
+        for name, said in answers:
+            console.print(Padding(Text.assemble((f"{name}: ", "dim"), said), (0, 0, 0, 3)))
+        console.print()
+        return
     table = Table.grid(padding=(0, 2, 0, 0), expand=True)
-    table.add_column(ratio=1, overflow="fold")
-    table.add_column(ratio=1, overflow="fold")
-    table.add_row(Text(visible(comparison.base), "dim"), Text(visible(comparison.tuned), "dim"))
-    for base, tuned in _answers(sample):
-        table.add_row(Text(base), Text(tuned))
+    for _ in answers:
+        table.add_column(ratio=1, overflow="fold")
+    table.add_row(*(Text(name, "dim") for name, _ in answers))
+    table.add_row(*(Text(said) for _, said in answers))
     console.print(Padding(table, (0, 0, 1, 3)))
 
 
 def _print_sample_lines(place: int, sample: Sample, comparison: Comparison, console: Console) -> None:
     _print(console, f"prompt {place}: {_one_line(_prompt(sample))}")
-    for base, tuned in _answers(sample):
-        _print(console, f"base ({comparison.base}): {_one_line(base)}")
-        _print(console, f"tuned ({comparison.tuned}): {_one_line(tuned)}")
-    if sample.verdict is not None:
+    roles = ["base", "tuned"] if len(comparison.names) == 2 else []
+    for turn, (name, said) in enumerate(_answers(sample, comparison)):
+        role = f"{roles[turn]} ({name})" if roles else name
+        _print(console, f"{role}: {_one_line(said)}")
+    if sample.verdict is not None and len(comparison.names) == 2:
         _print(console, f"verdict: {VERDICTS[sample.verdict]}")
     _print(console)
 
@@ -194,17 +207,21 @@ def _prompt(sample: Sample) -> str:
     return _shortened(sample.prompt[-1].content) if sample.prompt else "(no prompt)"
 
 
-def _answers(sample: Sample) -> list[tuple[str, str]]:
-    rounds = range(max(len(sample.base), len(sample.tuned)))
-    return [(_said(sample.base, i), _said(sample.tuned, i)) for i in rounds]
+def _answers(sample: Sample, comparison: Comparison) -> list[tuple[str, str]]:
+    """Each model's name and first answer; of several the others are counted."""
+    return [
+        (visible(name), _said(comparison.answers_of(sample, place)))
+        for place, name in enumerate(comparison.names)
+    ]
 
 
-def _said(answers: tuple[ModelAnswer, ...], index: int) -> str:
-    if index >= len(answers):
+def _said(answers: Sequence[ModelAnswer]) -> str:
+    if not answers:
         return "(no answer)"
-    answer = answers[index]
+    answer = answers[0]
     text = _shortened(answer.text) or "(empty)"
-    return text if answer.finished else f"{text} (cut off at the length limit)"
+    text = text if answer.finished else f"{text} (cut off at the length limit)"
+    return text if len(answers) == 1 else f"{text} (and {len(answers) - 1} more)"
 
 
 def _shortened(text: str) -> str:

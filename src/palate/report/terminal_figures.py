@@ -1,0 +1,212 @@
+"""The figures of a comparison in a terminal: tables there, `name: value` lines in a pipe.
+
+Each fact has one row of cells, whichever of the two it becomes. Text of models and files is shown as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from palate.report.comparison import Comparison, ModelStyle, PairedWinRate
+from palate.report.wording import number, percent, plural, visible, whole
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["FigureTable", "comparison_tables", "says_of_comparison"]
+
+_MAX_WORSE = 3
+_MAX_TELLING = 6
+_MAX_CHARACTERS = 100
+
+_FEARS = (
+    ("mean_length", "characters on average", whole),
+    ("unfinished_share", "cut off at the length limit", percent),
+    ("cut_off_share", "ends inside a phrase", percent),
+    ("repeating_share", "goes round in circles", percent),
+    ("refusal_share", "declines", percent),
+    ("empty_share", "says nothing", percent),
+    ("distinct_1", "distinct-1", number),
+    ("distinct_2", "distinct-2", number),
+    ("distinct_3", "distinct-3", number),
+    ("self_bleu", "self-BLEU", number),
+)
+_NOT_WORTH_A_ROW = ("cut_off_share", "repeating_share", "refusal_share", "empty_share", "unfinished_share")
+"""Shares that have no row where every model's is 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class FigureTable:
+    """Rows of cells below column names; the first cell of a row is what it is about."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def print(self, console: Console) -> None:
+        """As columns in a terminal, a line for each row elsewhere."""
+        from rich.table import Table
+        from rich.text import Text
+
+        if not console.is_terminal:
+            for first, *cells in self.rows:
+                said = [
+                    f"{name} {cell}".strip()
+                    for name, cell in zip(self.columns[1:], cells, strict=True)
+                    if cell
+                ]
+                console.print(Text(f"{first}: {', '.join(said)}"), soft_wrap=True)
+            return
+        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+        for place, name in enumerate(self.columns):
+            table.add_column(Text(name), overflow="fold", style="dim" if place == 0 else "")
+        for row in self.rows:
+            table.add_row(*(Text(cell) for cell in row))
+        console.print(table)
+        console.print()
+
+
+def comparison_tables(comparison: Comparison) -> Iterator[FigureTable]:
+    """Who wins, how several models rank, what answers are like, style, and benchmarks: what was measured."""
+    if comparison.win_rates:
+        yield _win_rates(comparison.win_rates)
+    if comparison.ranking:
+        rows = tuple(
+            (_name(one.model), number(one.strength), _range(one.interval_95)) for one in comparison.ranking
+        )
+        yield FigureTable(("ranking", "strength", "95% interval"), rows)
+    answers = tuple(_of_answers(comparison))
+    if answers:
+        yield FigureTable(("answers", *map(_name, comparison.names)), answers)
+    if comparison.style is not None and comparison.style.models:
+        yield _style(comparison.style.models)
+    if comparison.benchmarks is not None and comparison.benchmarks.tasks:
+        tasks = tuple(
+            (
+                _name(f"{task.task} {task.metric}".strip()), number(task.base), number(task.tuned),
+                number(task.difference), _range(task.interval_95),
+            )
+            for task in comparison.benchmarks.tasks
+        )  # fmt: skip
+        yield FigureTable(("benchmark", "base", "tuned", "difference", "95% interval"), tasks)
+
+
+def says_of_comparison(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """Sentences with a style each: findings, prompts to look at, telling words, and what weakens it all."""
+    for finding in comparison.fear_findings:
+        yield finding.sentence, "yellow" if finding.severity != "info" else "dim"
+    for prompt in comparison.worse_prompts[:_MAX_WORSE]:
+        yield f"became worse: “{_brief(prompt.prompt)}”: {_brief(prompt.why)}", ""
+    if len(comparison.worse_prompts) > _MAX_WORSE:
+        num = len(comparison.worse_prompts) - _MAX_WORSE
+        yield f"({plural(num, 'more prompt')} whose answers became worse in comparison.json)", "dim"
+    if comparison.style is not None:
+        for name, model in comparison.style.models.items():
+            yield from _telling(name, model)
+    if comparison.benchmarks is not None and comparison.benchmarks.sentence:
+        yield comparison.benchmarks.sentence, ""
+    warnings = [warning for row in comparison.win_rates for warning in row.warnings]
+    warnings += [*comparison.warnings, *(comparison.style.warnings if comparison.style is not None else ())]
+    for warning in dict.fromkeys(warnings):
+        yield f"note: {warning}", "yellow"
+
+
+def _win_rates(rows: Sequence[PairedWinRate]) -> FigureTable:
+    has_length = any(row.length_controlled_win_rate is not None for row in rows)
+    has_agreement = any(row.agreement_corrected_win_rate is not None for row in rows)
+    columns = ["", "win / tie / loss", "win rate", "sign test"]
+    columns += ["at equal lengths"] * has_length + ["without the judge's errors"] * has_agreement
+    return FigureTable(
+        tuple(columns),
+        tuple(
+            (
+                f"{_name(row.of)} against {_name(row.against)}",
+                _counts(row),
+                _rate(row.win_rate, row.interval_95),
+                "" if row.sign_test_p is None else f"p = {row.sign_test_p:.3g}",
+                *[_rate(row.length_controlled_win_rate, row.length_controlled_interval_95)] * has_length,
+                *[_rate(row.agreement_corrected_win_rate, row.agreement_corrected_interval_95)]
+                * has_agreement,
+            )
+            for row in rows
+        ),
+    )
+
+
+def _counts(row: PairedWinRate) -> str:
+    said = f"{row.num_wins:,} / {row.num_ties:,} / {row.num_losses:,}"
+    return said + (f", {row.num_missing:,} missing" if row.num_missing else "")
+
+
+def _of_answers(comparison: Comparison) -> Iterator[tuple[str, ...]]:
+    scores = [comparison.figures.get(side) for side in ("base", "tuned")]
+    if len(comparison.names) == 2 and any(one is not None and one.mean_score is not None for one in scores):
+        yield ("mean score", *(number(None if one is None else one.mean_score) for one in scores))
+    fears = [comparison.fears.get(name, {}) for name in comparison.names]
+    for key, said, show in _FEARS:
+        found = [of_model[key] for of_model in fears if key in of_model]
+        if len(found) < len(fears) or (key in _NOT_WORTH_A_ROW and not any(one.value for one in found)):
+            continue
+        yield (said, *(f"{show(one.value)}{_bracketed(one.interval_95, key)}" for one in found))
+    for title, measured in (
+        ("nats per token from the base", comparison.drift),
+        ("perplexity", comparison.perplexity),
+    ):
+        if measured:
+            named = [measured.get(name) for name in comparison.names]
+            values = [
+                None if one is None else getattr(one, "kl_per_token", getattr(one, "value", None))
+                for one in named
+            ]
+            yield (title, *(number(value) for value in values))
+
+
+def _style(models: Mapping[str, ModelStyle]) -> FigureTable:
+    measures = list(next(iter(models.values())).distances)
+    rows = []
+    for measure in measures:
+        found = [model.distances.get(measure) for model in models.values()]
+        floor = next((one.noise_floor_95 for one in found if one is not None), None)
+        cells = [
+            "" if one is None else f"{number(one.value)} (p = {number(one.permutation_p)})" for one in found
+        ]
+        rows.append((measure.replace("_", " "), *cells, number(floor)))
+    return FigureTable(("distance in style", *map(_name, models), "noise up to"), tuple(rows))
+
+
+def _telling(name: str, model: ModelStyle) -> Iterator[tuple[str, str]]:
+    more = [word.feature for word in model.telling_words if (word.log_odds or 0) > 0][:_MAX_TELLING]
+    less = [word.feature for word in model.telling_words if (word.log_odds or 0) < 0][:_MAX_TELLING]
+    said = [
+        f"{how} {', '.join(map(_name, words))}" for how, words in (("more", more), ("less", less)) if words
+    ]
+    if said:
+        yield f"{_name(name)} says, beside the target, {'; '.join(said)}", "dim"
+
+
+def _rate(rate: float | None, interval: tuple[float, float] | None) -> str:
+    if rate is None:
+        return "–"
+    low_high = "" if interval is None else f" ({percent(interval[0])} to {percent(interval[1])})"
+    return f"{rate:.1%}{low_high}"
+
+
+def _range(interval: tuple[float, float] | None) -> str:
+    return "–" if interval is None else f"{number(interval[0])} to {number(interval[1])}"
+
+
+def _bracketed(interval: tuple[float, float] | None, key: str) -> str:
+    if interval is None:
+        return ""
+    show = percent if key.endswith("_share") else whole if key == "mean_length" else number
+    return f" ({show(interval[0])} to {show(interval[1])})"
+
+
+def _name(text: str) -> str:
+    return _brief(text)
+
+
+def _brief(text: str) -> str:
+    clean = " ".join(visible(text).split())
+    return clean if len(clean) <= _MAX_CHARACTERS else f"{clean[:_MAX_CHARACTERS].rstrip()}…"
