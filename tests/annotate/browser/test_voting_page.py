@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from voter import LEAST_SHOWN_MS, all_saved, come_in, press, see_pair
 from voting_server import VotingServer, comparison, fill_store, voting_server
 
@@ -123,6 +124,26 @@ def test_an_answer_that_got_lost_does_not_count_a_vote_twice(
     browser.forgive_lost_requests()
     events = [event for event in shared_server.events() if event.annotator == "lossy"]
     assert lost == [200] and [event.kind for event in events] == ["vote", "vote"]
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, '{"ok": true}'), (200, "null"), (404, "{}")])
+def test_what_is_no_answer_of_this_server_stores_nothing(
+    watched: Watched, shared_server: VotingServer, status: int, body: str
+) -> None:
+    """Another program on its port, or one in between: the vote waits, and the page goes on."""
+    browser = watched(shared_server.root)
+    page = browser.page()
+    name = f"between {status} {body}"
+    come_in(page, shared_server.entrance, name)
+    page.route("**/api/*", lambda route: route.fulfill(status=status, body=body))
+    press(page, "f")
+    page.wait_for_selector("#saved:text-is('1 vote waits for the network')")
+    press(page, "j")
+    assert shared_server.votes(name) == []
+    page.unroute("**/api/*")
+    all_saved(page)
+    browser.forgive_lost_requests()
+    assert len(shared_server.votes(name)) == 2
 
 
 def test_unsent_votes_outlive_a_reload(watched: Watched, shared_server: VotingServer) -> None:

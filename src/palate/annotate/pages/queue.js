@@ -91,6 +91,7 @@ export class Queue {
     const heard = this.#heard;
     try {
       const answer = await this.#ask();
+      if (!Array.isArray(answer.items) || !answer.progress) throw new Later("not an answer of this server");
       // Asked before the last vote was stored, and answered after it: that is behind the times.
       if (annotator === this.annotator) this.#take(answer, heard === this.#heard);
     } catch (error) {

@@ -1,6 +1,6 @@
 // Asking the server, and telling what kind of no its no is.
 
-import { csrf, say } from "./page.js";
+import { csrf } from "./page.js";
 
 const TIMEOUT_MS = 15000;
 
@@ -38,14 +38,17 @@ async function ask(path, options) {
   if (response.status >= 500 || response.status === 408 || response.status === 429) {
     throw new Later(`status ${response.status}`);
   }
-  if (response.status === 401 || response.status === 403) throw new Locked(`status ${response.status}`);
+  // 421: it was started anew, and goes by another name.
+  if ([401, 403, 421].includes(response.status)) throw new Locked(`status ${response.status}`);
   let parsed;
   try {
     parsed = JSON.parse(body);
   } catch {
     throw new Later("not an answer of this server");
   }
-  if (!response.ok) throw new Refused(response.status, parsed?.error ?? { what: say("refused") });
+  if (!response.ok && typeof parsed?.error?.what === "string") throw new Refused(response.status, parsed.error);
+  // Another program listens there now, or stands between: nothing it says stores or refuses a vote.
+  if (!response.ok || typeof parsed !== "object" || parsed === null) throw new Later("not an answer of this server");
   return parsed;
 }
 
@@ -54,10 +57,12 @@ export function read(path, query = {}) {
   return ask(asked ? `${path}?${asked}` : path, { method: "GET", headers: { Accept: "application/json" } });
 }
 
-export function send(path, content) {
-  return ask(path, {
+export async function send(path, content) {
+  const reply = await ask(path, {
     method: "POST",
     headers: { "Content-Type": "application/json", Accept: "application/json", "X-Palate-CSRF": csrf },
     body: JSON.stringify(content),
   });
+  if (reply.stored !== true || !reply.progress) throw new Later("it does not say that it is stored");
+  return reply;
 }
