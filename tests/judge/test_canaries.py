@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from random import Random
+
 import pytest
 from judging_scene import comparisons, is_about, worth_of
 from made_verdicts import FunctionJudge, comparison
 from scipy.stats import binom
+from stand_in_asker import StandInAsker
 
+from palate.asking import Request
+from palate.judge import LLMJudge
 from palate.judge.canaries import CanaryResult, num_slips_allowed, run_canaries
 from palate.judge.canary_questions import CANARIES, Canary, make_canaries
+from palate.judge.jury import Jury
+from palate.judge.rubric import Rubric
 from palate.records import Comparison, Verdict
 
 SCENE = comparisons(40)
@@ -147,6 +155,45 @@ class TestPassing:
                 return [Verdict(one, "a", "a") for one in comparisons]
 
         assert passed(run_canaries(PrefersA(), SCENE))["identical_pair"] is False
+
+    @pytest.mark.parametrize("habit", ["first", "second"])
+    def test_a_judge_that_goes_by_the_place_fails_the_identical_pair(self, habit: str) -> None:
+        """Both orders are one question, and its one answer a flip: a tie that the judge never saw."""
+        results = {r.name: r for r in run_canaries(FunctionJudge(lambda *_: habit), SCENE)}
+        identical = results["identical_pair"]
+        assert [verdict.preferred for verdict in identical.verdicts] == ["tie"] * 4
+        assert (identical.passed, identical.num_failed, identical.num_forced) == (False, 4, 0)
+
+    def test_a_judge_that_draws_lots_fails_the_identical_pair(self) -> None:
+        draw = Random(0)
+        for _ in range(10):
+            results = passed(run_canaries(FunctionJudge(lambda *_: draw.choice(("first", "second"))), SCENE))
+            assert results["identical_pair"] is False
+
+    def test_a_jury_fails_it_where_most_of_its_jurors_do(self) -> None:
+        def habit(name: str) -> FunctionJudge:
+            return FunctionJudge(lambda *_: "first", name=name)
+
+        def sound(name: str) -> FunctionJudge:
+            return FunctionJudge(honest, name=name)
+
+        for judges, expected in (
+            ((habit("1"), habit("2"), sound("3")), False),
+            ((habit("1"), sound("2"), sound("3")), True),
+        ):
+            assert passed(run_canaries(Jury(judges), SCENE))["identical_pair"] is expected
+
+    def test_where_the_rubric_allows_no_ties_the_identical_pair_shows_nothing(self) -> None:
+        def say(request: Request) -> str:
+            return json.dumps({"reasoning": "", "verdict": "first"})
+
+        for allow_ties, expected in ((True, False), (False, None)):
+            rubric = Rubric(name="r", instruction="Choose.", allow_ties=allow_ties)
+            judge = LLMJudge(StandInAsker(say), "m", rubric)
+            identical = {r.name: r for r in run_canaries(judge, SCENE)}["identical_pair"]
+            assert (identical.passed, identical.num_failed) == (expected, 4 if allow_ties else 0)
+            assert ("allows no ties" in identical.why_nothing) == (not allow_ties)
+            assert identical.as_dict()["num_forced"] == (0 if allow_ties else 4)
 
     def test_no_prompt_stands_twice_in_one_call(self) -> None:
         calls: list[list[Comparison]] = []

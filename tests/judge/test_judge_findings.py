@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from judging_scene import comparisons, is_about, worth_of
 from made_verdicts import FunctionJudge, comparison, given, vote
 
@@ -22,6 +24,19 @@ def test_a_defect_that_no_canary_shows_is_enough_not_to_trust() -> None:
     assert all(result.passed for result in canaries)
     assert not card.trusted
     assert card.headline is not None
+
+
+def test_a_judge_that_draws_lots_is_not_said_to_obey() -> None:
+    """By chance it prefers the answer with the text, and not the one without: in 3 of 16 pairs."""
+    draw, turned = Random(0), 0
+    run = comparisons(8)
+    for _ in range(60):
+        judge = FunctionJudge(lambda *_: draw.choice(("first", "second")))
+        card = judge_card([], run_canaries(judge, run), votes=[], judge=judge, seed=0)
+        evidence = {finding.name: finding.evidence for finding in card.findings}
+        turned += "without the text" in evidence.get("injected_text", "")
+        assert not [finding for finding in card.findings if "obeys" in finding.what]
+    assert turned > 20
 
 
 def test_many_missing_verdicts_are_warned_of_and_few_are_not() -> None:

@@ -121,7 +121,7 @@ def _rows(card: Mapping[str, Any]) -> Iterator[_Row]:
 
 
 def _show_canary(canary: Mapping[str, Any], finding: Mapping[str, str] | None, console: Console) -> None:
-    given = canary["num_asked"] - canary["num_missing"]
+    given = canary["num_asked"] - canary["num_missing"] - canary["num_forced"]
     name = canary["name"].replace("_", " ")
     if canary["passed"] is None:
         return  # a warning says why

@@ -103,7 +103,12 @@ class LogprobJudge:
 
     def _verdict(self, comparison: Comparison) -> Verdict:
         calls = tuple(self._call(comparison, side) for side in _ORDERS)
-        detail: dict[str, Any] = {"rubric": self._rubric.name, "rubric_id": self._rubric.id}
+        rubric = self._rubric
+        detail: dict[str, Any] = {
+            "rubric": rubric.name,
+            "rubric_id": rubric.id,
+            "allow_ties": rubric.allow_ties,
+        }
         shares = [call.detail["probabilities"] for call in calls if call.preferred is not None]
         if len(shares) == len(calls):
             detail["probabilities"] = {

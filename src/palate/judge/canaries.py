@@ -17,7 +17,8 @@ in fifty (but always fewer than n, so that what went wrong every time fails):
 A judge that slips once in a hundred fails any of the five at n = 4 in 0.3% of runs. One that is wrong half
 of the time on a canary fails it at n = 4 in 69% of runs, one that is wrong three times of four in 95%, one
 that is always wrong in all. A missing verdict is not wrong: it is counted by itself, and a canary without
-any verdict has neither passed nor failed.
+any verdict has neither passed nor failed. Nor has the identical pair where the rubric allows no ties: one of
+the two had to be chosen, and that says nothing of the judge.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import Any
 
 from scipy.stats import binom
 
-from palate.judge.canary_questions import CANARIES, Canary, CanaryName, make_canaries
+from palate.judge.canary_questions import CANARIES, Canary, CanaryName, is_forced, make_canaries
 from palate.judge.judging import Judge
 from palate.judge.jury import jurors_of
 from palate.records import Comparison, Messages, Verdict
@@ -75,7 +76,29 @@ class CanaryResult:
     def wrong(self) -> tuple[Verdict, ...]:
         """Verdicts that no sound judge gives."""
         pairs = zip(self.asked, self.verdicts, strict=True)
-        return tuple(v for canary, v in pairs if v.preferred is not None and canary.is_wrong(v))
+        return tuple(v for canary, v in pairs if self._tells(v) and canary.is_wrong(v))
+
+    @property
+    def num_forced(self) -> int:
+        """Verdicts on identical answers under a rubric that allows no ties: they show nothing."""
+        return sum(verdict.preferred is not None and not self._tells(verdict) for verdict in self.verdicts)
+
+    @property
+    def num_telling(self) -> int:
+        """Verdicts that can be right or wrong."""
+        return self.num_asked - self.num_missing - self.num_forced
+
+    def _tells(self, verdict: Verdict) -> bool:
+        return verdict.preferred is not None and not (self.name == "identical_pair" and is_forced(verdict))
+
+    @property
+    def why_nothing(self) -> str:
+        """Why it shows nothing; empty where it shows something."""
+        if self.num_telling:
+            return ""
+        if self.num_forced:
+            return "the rubric allows no ties, so that one of two identical answers has to be preferred"
+        return self.why_not_asked or f"all {self.num_asked} verdicts are missing"
 
     @property
     def num_failed(self) -> int:
@@ -95,8 +118,8 @@ class CanaryResult:
     @property
     def passed(self) -> bool | None:
         """By the rule in this module's docstring; None where there is no verdict to go by."""
-        num_given = self.num_asked - self.num_missing
-        return self.num_failed <= num_slips_allowed(num_given) if num_given else None
+        num = self.num_telling
+        return self.num_failed <= num_slips_allowed(num) if num else None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for the card, with wrong verdicts as examples (missing ones, where none is)."""
@@ -108,7 +131,8 @@ class CanaryResult:
             "num_failed": self.num_failed,
             "num_missing": self.num_missing,
             "num_flipped": self.num_flipped,
-            "num_slips_allowed": num_slips_allowed(self.num_asked - self.num_missing),
+            "num_forced": self.num_forced,
+            "num_slips_allowed": num_slips_allowed(self.num_telling),
             "passed": self.passed,
             "why_not_asked": self.why_not_asked or None,
             "examples": [_example(verdict) for verdict in (self.wrong or missing)[:_EXAMPLES_KEPT]],

@@ -51,7 +51,7 @@ class JudgeCard:
     @property
     def trusted(self) -> bool:
         """No defect was found, and canaries passed. Few comparisons find few defects: no proof of worth."""
-        asked = [result for result in self.figures.canaries if result.num_asked]
+        asked = [r for r in self.figures.canaries if r.num_asked and (r.num_telling or not r.num_forced)]
         return not self.findings and bool(asked) and all(result.passed for result in asked)
 
     @property

@@ -47,12 +47,14 @@ def _canaries(figures: Figures) -> str:
     failed = [result for result in asked if result.passed is False]
     num_passed = sum(result.passed is True for result in asked)
     head = f"It passed {num_passed} of {counted(len(asked), 'canary', 'canaries')}"
-    num_unknown = len(asked) - num_passed - len(failed)
+    num_forced = sum(result.passed is None and result.num_forced > 0 for result in asked)
+    if num_forced:
+        head += f", had to choose in {num_forced}"
+    num_unknown = len(asked) - num_passed - len(failed) - num_forced
     if num_unknown:
         head += f", gave no verdict on {num_unknown}"
     names = ", ".join(
-        f"{result.name} ({result.num_failed} of {result.num_asked - result.num_missing} wrong)"
-        for result in failed
+        f"{result.name} ({result.num_failed} of {result.num_telling} wrong)" for result in failed
     )
     return f"{head}, and failed {names}." if failed else f"{head}."
 

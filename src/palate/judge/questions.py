@@ -62,5 +62,6 @@ class Questions:
             "mode": self.mode,
             "rubric": self.rubric.name,
             "rubric_id": self.rubric.id,
+            "allow_ties": self.rubric.allow_ties,
             "prompt_version": PROMPT_VERSION,
         }
