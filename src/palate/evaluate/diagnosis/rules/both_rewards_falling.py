@@ -63,6 +63,7 @@ RULE = Rule(
     remedy="Hold the chosen side up: objective.type rpo, dpop, or mpo with sft; or lower train.learning_rate "
     "or raise objective.beta. Read the answers: palate compare.",
     reason="Chosen completions have to be 3 nats and 0.1 nats a token less likely with 95% confidence, by "
-    "half of the margin or more, and both slopes 3 standard errors below 0. A little of it is in every DPO run.",
+    "half of the margin or more, and both slopes 3 standard errors below 0. A little of it is "
+    "in every DPO run.",
     check=_check,
 )

@@ -60,8 +60,8 @@ RULE = Rule(
     name="learning_rate_low",
     meaning="The model learns the preference, and the run ends before it shows in answers.",
     remedy="Raise train.learning_rate, or train for longer (train.epochs).",
-    reason="A margin of 0.1 is a preference of 52.5%, and of the log-ratios it is under 1 nat; the slope has to be 3 "
-    "standard errors from 0, so that a run which learns nothing is not told to learn nothing faster.",
+    reason="A margin of 0.1 is a preference of 52.5%, and of the log-ratios it is under 1 nat; the slope has "
+    "to be 3 standard errors from 0, so that a run which learns nothing is not told to learn nothing faster.",
     check=_check,
     live=False,
 )

@@ -18,7 +18,7 @@ _MIN_STEPS = 10
 _MIN_SHARE = 0.25
 _WIDTH = 5
 _AT_ZERO = 0.01 * math.log(2)
-_STARTING_NEAR_ONE = ("dpo", "hinge", "simpo", "bradley_terry", "plackett_luce")
+_STARTING_NEAR_ONE = ("dpo", "hinge", "simpo", "reward", "plackett_luce")
 """Objectives whose loss starts near ln 2 or 1 and ends at 0: for others 0 is no end, or nothing special."""
 
 
