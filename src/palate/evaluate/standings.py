@@ -110,7 +110,7 @@ def _warnings(
         return []
     if num_prompts < _FEW_PROMPTS:
         said.append(f"{num_prompts} prompts are few: the interval is as wide as that makes it.")
-    if controlled is not None:
+    if controlled is not None and counts.num_wins + counts.num_losses:
         said += controlled.warnings
         if counts.is_settled and controlled.win_rate is not None and controlled.interval_95 is not None:
             won = counts.interval_95[0] > 0.5

@@ -149,17 +149,15 @@ def _of_answers(comparison: Comparison) -> Iterator[tuple[str, ...]]:
         if len(found) < len(fears) or (key in _NOT_WORTH_A_ROW and not any(one.value for one in found)):
             continue
         yield (said, *(f"{show(one.value)}{_bracketed(one.interval_95, key)}" for one in found))
-    for title, measured in (
-        ("nats per token from the base", comparison.drift),
-        ("perplexity", comparison.perplexity),
-    ):
-        if measured:
-            named = [measured.get(name) for name in comparison.names]
-            values = [
-                None if one is None else getattr(one, "kl_per_token", getattr(one, "value", None))
-                for one in named
-            ]
-            yield (title, *(number(value) for value in values))
+    if comparison.drift:
+        of_models = [comparison.drift.get(name) for name in comparison.names]
+        yield (
+            "nats a token from the base",
+            *("–" if one is None else number(one.kl_per_token) for one in of_models),
+        )
+    if comparison.perplexity:
+        found_of = [comparison.perplexity.get(name) for name in comparison.names]
+        yield ("perplexity", *("–" if one is None else number(one.value) for one in found_of))
 
 
 def _style(models: Mapping[str, ModelStyle]) -> FigureTable:
