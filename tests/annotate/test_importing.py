@@ -37,6 +37,14 @@ def test_what_was_there_before_is_not_added_again(store) -> None:
     assert len(store.events()) == 3
 
 
+def test_a_vote_that_stands_twice_in_a_file_is_one(store) -> None:
+    one = vote("k1", comparison("p0", "x", "y"))
+    twice = Vote(one.comparison, one.annotator, one.preferred, "", {**one.detail, "line": 9})
+    done = import_votes(store, [one, twice], source="doubled.jsonl")
+    assert (done.num_votes, done.num_added, done.num_known, done.num_replacing) == (2, 1, 1, 0)
+    assert [event.source for event in store.events()] == ["doubled.jsonl:2"]
+
+
 def test_a_side_is_that_side_however_the_two_stand(store) -> None:
     about = comparison("p0", "x", "y")
     store.add_items([(about, "label")])

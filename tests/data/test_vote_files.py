@@ -92,6 +92,36 @@ def test_no_text_is_an_accident(text: str) -> None:
         assert choice_in({"winner": text}, VoteColumns("x", "y", "winner")) in ("a", "b", "tie", "both_bad")
 
 
+def test_a_column_of_ones_and_twos_is_not_read_the_wrong_way_round(tmp_path) -> None:
+    """Of titles 1 and 2, 1 is the first; where 2 was merely set aside, 1 would have been the second."""
+    choices = ["1", "2", "1.0", "0", "0.5", "left", "true", "b"]
+    rows = [
+        {"prompt": f"p{n}", "title_1": "x", "title_2": "y", "choice": one} for n, one in enumerate(choices)
+    ]
+    columns = {"a": "title_1", "b": "title_2", "preferred": "choice"}
+    found = read_votes(table(tmp_path / "choices.csv", *rows), columns=columns)
+    assert [vote.preferred for vote in found.votes] == ["a", "b", "b"]  # left, true, b
+    assert {row.reason for row in found.set_aside} == {
+        '"choice" holds 2, too: what its numbers mean cannot be told'
+    }
+    rest = [row for row in rows if row["choice"] != "2"]
+    kept = read_votes(table(tmp_path / "kept.csv", *rest), columns=columns).votes
+    assert [vote.preferred for vote in kept] == ["b", "b", "a", "tie", "a", "b", "b"]
+
+
+@pytest.mark.parametrize("annotator", ["n" * 201, "half \ud800", "nul \0"])
+def test_a_name_that_no_store_takes_is_one_row_set_aside(tmp_path, annotator) -> None:
+    said = {"title_a": "x", "title_b": "y", "title_b_preferred": True}
+    rows = [
+        {"prompt": "p1", **said, "annotator": annotator},
+        {"prompt": "p2", **said, "annotator": "n" * 200},
+        {"prompt": "p3", **said, "annotator": "ann", "note": "n" * 100_001},
+    ]
+    found = read_votes(lines(tmp_path / "named.jsonl", *rows))
+    assert [vote.annotator for vote in found.votes] == ["n" * 200]
+    assert [row.line for row in found.set_aside] == [1, 3]
+
+
 def test_rows_in_are_rows_kept_and_rows_set_aside_with_their_lines(tmp_path) -> None:
     rows = [
         {"idea": "p", "title_a": "x", "title_b": "y", "title_b_preferred": value}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -146,17 +147,17 @@ class Database:
 
 
 def _parsed(text: str) -> URL:
+    address = text.partition("://")[2]
+    # A bare "@" in a password ends it too early, and the rest of it would be shown as a host's name.
+    if address.count("@") > 1 or re.match(r"postgres\w*:?/[^/].*@|postgres\w*//.*@", text, re.IGNORECASE):
+        raise _unreadable()
     if "://" not in text:
         return _checked_file(URL.create("sqlite", database=text))
     try:
         # Its own messages may quote the password.
         url = make_url(text)
     except (ArgumentError, ValueError):
-        raise StoreRefused(
-            "the URL of the store cannot be read",
-            next="write a file's path, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE; characters such as "
-            "@ : / in a password are written %40 %3A %2F",
-        ) from None
+        raise _unreadable() from None
     if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
         return url.set(drivername="postgresql+psycopg")
     if url.drivername == "sqlite":
@@ -165,6 +166,14 @@ def _parsed(text: str) -> URL:
         f"votes are not kept in {url.drivername}",
         where=_without_password(url),
         next="name a file for SQLite, or a postgresql:// URL",
+    )
+
+
+def _unreadable() -> StoreRefused:
+    return StoreRefused(
+        "the URL of the store cannot be read",
+        next="write a file's path, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE; characters such as "
+        "@ : / in a password are written %40 %3A %2F",
     )
 
 

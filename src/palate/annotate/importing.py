@@ -44,7 +44,7 @@ class ImportedVotes:
     num_votes: int
     num_added: int
     num_known: int
-    """Votes that an earlier import brought, or that this store once gave out."""
+    """Votes that an earlier import brought, that this store once gave out, or that came twice."""
     num_replacing: int
     """Votes, of those added, in whose place the annotator had another one: the newer counts."""
     num_new_items: int
@@ -65,7 +65,12 @@ def import_votes(store: ImportingStore, votes: Sequence[Vote], *, source: str) -
     events = [_event(vote, items[vote.comparison.id], source) for vote in votes]
     stored = store.events()
     known = {(event.annotator, event.key): event for event in stored}
-    new = [event for event in events if not _is_same(event, known.get((event.annotator, event.key)))]
+    new = []
+    for event in events:
+        name = event.annotator, event.key
+        if not _is_same(event, known.get(name)):
+            new.append(event)
+            known[name] = event
     before = Ballots(stored)
     num_added = sum(event.number > before.last_number for event in store.append_all(new))
     return ImportedVotes(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from palate.data.excerpts import excerpt
 from palate.data.messages import Unusable, value_of
 from palate.data.rows import quoted_names
+from palate.data.scalars import number_of
 from palate.data.structured import describe
 from palate.errors import DataError, did_you_mean
 
-__all__ = ["Choice", "VoteColumns", "choice_in", "find_columns", "parse_vote_columns"]
+__all__ = ["Choice", "VoteColumns", "choice_in", "find_columns", "foreign_number", "parse_vote_columns"]
 
 Choice = Literal["a", "b", "tie", "both_bad"]
 
@@ -138,8 +139,28 @@ _WORDS: dict[str, Choice] = {
 _YES, _NO = frozenset(("1", "1.0", "true", "yes")), frozenset(("0", "0.0", "false", "no"))
 
 
-def choice_in(row: Mapping[str, Any], columns: VoteColumns) -> Choice:
-    """What a row's choice says.
+def foreign_number(rows: Iterable[Mapping[str, Any]], columns: VoteColumns) -> str | None:
+    """The first number among the choices that is none of 0, 0.5 and 1, as it is written; None where none is.
+
+    Where there is one, the numbers of this column are of another kind: of 1 and 2 the 1 is most likely the
+    first side, which `choice_in` would call the second.
+    """
+    for row in rows:
+        value = row.get(columns.preferred)
+        if (number := _number(value)) is not None and number not in (0, 0.5, 1):
+            return str(value).strip()
+    return None
+
+
+def _number(value: object) -> float | None:
+    try:
+        return number_of(value, "")
+    except Unusable:
+        return None
+
+
+def choice_in(row: Mapping[str, Any], columns: VoteColumns, foreign: str | None = None) -> Choice:
+    """What a row's choice says. `foreign` is the column's `foreign_number`: then no number says anything.
 
     A truth or a number says it of the side after which the column is named: 1 in title_b_preferred is `b`.
     Where it is named after neither, it says it of `b`.
@@ -155,6 +176,8 @@ def choice_in(row: Mapping[str, Any], columns: VoteColumns) -> Choice:
     said = str(value).strip().casefold()
     if not said:
         raise Unusable(f'"{column}" is empty: there is no vote')
+    if foreign is not None and _number(value) is not None:
+        raise Unusable(f'"{column}" holds {excerpt(foreign)}, too: what its numbers mean cannot be told')
     named_side: Choice = "a" if column == columns.a + _PREFERRED else "b"
     if said in _YES:
         return named_side

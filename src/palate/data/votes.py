@@ -23,7 +23,7 @@ from palate.data.messages import Unusable, completion_field, prompt_field
 from palate.data.reading import read_records
 from palate.data.rows import RawRow, columns_of, quoted_names
 from palate.data.scalars import number_of
-from palate.data.vote_columns import Choice, VoteColumns, choice_in, find_columns
+from palate.data.vote_columns import Choice, VoteColumns, choice_in, find_columns, foreign_number
 from palate.errors import CallError, DataError
 from palate.recipe import SourceOptions
 from palate.records import Comparison, Message, Messages, Provenance, SetAside, Vote, content_id
@@ -40,6 +40,9 @@ seconds taken; when; the file it was imported from; the key by which the store k
 
 _OWN = (*COMPARISON_COLUMNS, "annotator", "kind", "preferred")
 _DETAIL = ("task", "kind", "repeat", "left", "seconds", "created_at", "came_from", "key")
+
+_MAX_NAME_LENGTH, _MAX_NOTE_LENGTH = 200, 100_000
+"""What a store of votes takes. One longer name is a row set aside, and not a file refused."""
 
 _KNOWN: Mapping[str, tuple[str | None, ...]] = {
     "preferred": get_args(Choice),
@@ -128,8 +131,10 @@ def read_votes(
         return _preference_data(path, annotator or _stem(path))
     _refuse_second_name(annotator, found.annotator, path)
 
+    foreign = foreign_number((row.fields for row in rows if not row.problem), found)
+
     def vote(row: RawRow, path: str) -> Vote:
-        return _two_sided_vote(row, path, found, annotator or _stem(path))
+        return _two_sided_vote(row, path, found, annotator or _stem(path), foreign)
 
     return _numbered(path, "two sides", rows, [_read(row, path, vote) for row in rows], found)
 
@@ -163,9 +168,21 @@ def _read(row: RawRow, path: str, read: Callable[[RawRow, str], Vote]) -> Vote |
     try:
         if row.problem:
             raise Unusable(row.problem)
-        return read(row, path)
+        vote = read(row, path)
+        _refuse_what_cannot_be_kept(vote)
+        return vote
     except Unusable as reason:
         return SetAside(path, row.line, str(reason), row.excerpt, reason.code)
+
+
+def _refuse_what_cannot_be_kept(vote: Vote) -> None:
+    for what, text in (("annotator", vote.annotator), ("key", vote.detail.get("key", ""))):
+        if len(text) > _MAX_NAME_LENGTH:
+            raise Unusable(f"the {what} is longer than {_MAX_NAME_LENGTH} characters")
+        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+            raise Unusable(f"the {what} holds characters that cannot be kept")
+    if len(vote.note) > _MAX_NOTE_LENGTH:
+        raise Unusable(f"the note is longer than {_MAX_NOTE_LENGTH:,} characters")
 
 
 def _own_vote(row: RawRow, path: str) -> Vote:
@@ -190,7 +207,9 @@ def _own_vote(row: RawRow, path: str) -> Vote:
     return Vote(comparison, said["annotator"], said["preferred"], str(said.get("note") or ""), detail)
 
 
-def _two_sided_vote(row: RawRow, path: str, columns: VoteColumns, annotator: str) -> Vote:
+def _two_sided_vote(
+    row: RawRow, path: str, columns: VoteColumns, annotator: str, foreign: str | None
+) -> Vote:
     said = row.fields
     a, b = (completion_field(said, name) for name in (columns.a, columns.b))
     if a == b:
@@ -211,7 +230,11 @@ def _two_sided_vote(row: RawRow, path: str, columns: VoteColumns, annotator: str
     note = said.get(columns.note) if columns.note else None
     task = "label" if columns.models is None else "compare"
     return Vote(
-        comparison, annotator, choice_in(said, columns), str(note or ""), {"line": row.line, "task": task}
+        comparison,
+        annotator,
+        choice_in(said, columns, foreign),
+        str(note or ""),
+        {"line": row.line, "task": task},
     )
 
 
