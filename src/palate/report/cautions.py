@@ -79,11 +79,11 @@ def _view(found: RunFinding, say: Phrases) -> FindingView:
     words = rule_words(say).get(found.rule, {})
     suggestion = ""
     if found.recipe_key:
-        value = "" if found.recipe_value is None else f" {_plain(found.recipe_value)}"
+        value = "" if found.recipe_value is None else f" {_typed(found.recipe_value)}"
         suggestion = f"{found.recipe_key}:{value}"
     return FindingView(
         found,
-        words.get("name", found.rule.replace("_", " ")),
+        words.get("name", found.rule.replace("_", " ").capitalize()),
         severity,
         say.named("sure", found.sure),
         words.get("meaning", found.meaning),
@@ -91,6 +91,11 @@ def _view(found: RunFinding, say: Phrases) -> FindingView:
         suggestion,
         tuple((name.replace("_", " "), _plain(value)) for name, value in found.evidence.items()),
     )
+
+
+def _typed(value: Any) -> str:
+    """A value as it is typed into a recipe."""
+    return f"{value:g}" if isinstance(value, float) else _plain(value)
 
 
 def _plain(value: Any) -> str:

@@ -48,7 +48,8 @@ class ModelAnswer(Piece):
 class Sample(Piece):
     """What the models said to one prompt; `verdict` is the tuned model's, None where the judge gave none.
 
-    `answers` holds every model's by its name, where there are more than two.
+    Where there are several answers, `verdicts` has one for each. Where there are more than two models,
+    `answers` and `verdicts_of` hold every model's by its name.
     """
 
     prompt: tuple[Message, ...]
@@ -56,6 +57,8 @@ class Sample(Piece):
     tuned: tuple[ModelAnswer, ...] = ()
     answers: Mapping[str, tuple[ModelAnswer, ...]] = {}
     verdict: Verdict = None
+    verdicts: tuple[Verdict, ...] = ()
+    verdicts_of: Mapping[str, tuple[Verdict, ...]] = {}
 
 
 class WinRate(Piece):
@@ -122,17 +125,21 @@ class WorsePrompt(Piece):
     prompt: str
     base: str = ""
     tuned: str = ""
+    model: str | None = None
     why: str = ""
 
 
-class Drift(Piece):
+class DriftOnText(Piece):
+    """KL per token from the baseline."""
+
     kl_per_token: Number = None
     interval_95: MeasuredInterval = None
-    num_tokens: int | None = None
 
 
-class Perplexity(Measured):
-    text: str | None = None
+class Drift(DriftOnText):
+    """On the model's own answers, and on neutral text."""
+
+    neutral_text: DriftOnText | None = None
 
 
 class StyleDistance(Piece):
@@ -248,13 +255,14 @@ class Comparison(Piece):
     win_rate: WinRate | None = None
     win_rates: tuple[PairedWinRate, ...] = ()
     ranking: tuple[Ranked, ...] | None = None
+    ranking_notes: tuple[str, ...] = ()
     figures: Mapping[str, AnswerFigures] = {}
     held_out: HeldOut | None = None
     fears: Mapping[str, FearFigures] = {}
     fear_findings: tuple[FearFinding, ...] = ()
     worse_prompts: tuple[WorsePrompt, ...] = ()
     drift: Mapping[str, Drift] | None = None
-    perplexity: Mapping[str, Perplexity] | None = None
+    perplexity: Mapping[str, Measured] | None = None
     style: Style | None = None
     benchmarks: Benchmarks | None = None
     warnings: tuple[str, ...] = ()

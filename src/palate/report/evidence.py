@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, quantiles
 
@@ -122,17 +122,26 @@ def _rate_cells(rate: PairedWinRate, say: Phrases) -> tuple[str, ...]:
 
 
 def _share(share: float | None, interval: Interval | None, say: Phrases) -> str:
-    if share is None:
+    return _figure(share, interval, say, _exact_percent)
+
+
+def _figure(
+    value: float | None, interval: Interval | None, say: Phrases, show: Callable[[float], str] = number
+) -> str:
+    if value is None:
         return ABSENT
-    inside = say("bracketed", inside=say.share_range(interval)) if interval is not None else ""
-    return f"{share * 100:.1f}%{inside}"
+    inside = say("bracketed", inside=say.range(interval, show)) if interval is not None else ""
+    return f"{show(value)}{inside}"
 
 
-def _figure(value: float | None, interval: Interval | None, say: Phrases, *, share: bool = False) -> str:
-    if share:
-        return _share(value, interval, say)
-    inside = say("bracketed", inside=say.range(interval)) if interval is not None else ""
-    return f"{number(value)}{inside}" if value is not None else ABSENT
+def _show_of(figure: str) -> Callable[[float], str]:
+    if figure.endswith("_share"):
+        return _exact_percent
+    return whole if figure.endswith("_length") else number
+
+
+def _exact_percent(share: float) -> str:
+    return f"{share * 100:.1f}%"
 
 
 def _without_empty(grid: Grid) -> Grid:
@@ -211,17 +220,17 @@ def measures(comparison: Comparison, say: Phrases) -> Grid | None:
     rows = []
     for figure in order:
         own = [comparison.fears.get(name, {}).get(figure) for name in names]
-        share = figure.endswith("_share")
-        cells = [_figure(m.value, m.interval_95, say, share=share) if m else ABSENT for m in own]
+        show = _show_of(figure)
+        cells = [_figure(m.value, m.interval_95, say, show) if m else ABSENT for m in own]
         rows.append((say.named("fear", figure), *cells))
-    if comparison.drift:
-        drift = [comparison.drift.get(name) for name in names]
-        cells = [_figure(d.kl_per_token, d.interval_95, say) if d else ABSENT for d in drift]
-        rows.append((say("measure_kl"), *cells))
-    if comparison.perplexity:
-        perplexity = [comparison.perplexity.get(name) for name in names]
-        cells = [_figure(p.value, p.interval_95, say) if p else ABSENT for p in perplexity]
-        rows.append((say("measure_perplexity"), *cells))
+    drift = [(comparison.drift or {}).get(name) for name in names]
+    neutral = [own.neutral_text if own is not None else None for own in drift]
+    for name, measured in (("measure_kl", drift), ("measure_kl_neutral", neutral)):
+        cells = [_figure(d.kl_per_token, d.interval_95, say) if d else ABSENT for d in measured]
+        rows.append((say(name), *cells))
+    perplexity = [(comparison.perplexity or {}).get(name) for name in names]
+    cells = [_figure(p.value, p.interval_95, say) if p else ABSENT for p in perplexity]
+    rows.append((say("measure_perplexity"), *cells))
     rows = [row for row in rows if any(cell != ABSENT for cell in row[1:])]
     return Grid((say("measure"), *names), tuple(rows)) if rows else None
 

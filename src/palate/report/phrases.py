@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal, cast, get_args
@@ -71,11 +71,11 @@ class Phrases:
         low, high = math.floor(interval[0] * 1000) / 10, math.ceil(interval[1] * 1000) / 10
         return self("range", low=f"{low:.1f}%", high=f"{high:.1f}%")
 
-    def range(self, interval: Interval | None) -> str:
-        """An interval of any figure as a table shows it."""
+    def range(self, interval: Interval | None, show: Callable[[float], str] = number) -> str:
+        """An interval of any figure as a table shows it; `show` writes its ends."""
         if interval is None:
             return ABSENT
-        return self("range", low=number(interval[0]), high=number(interval[1]))
+        return self("range", low=show(interval[0]), high=show(interval[1]))
 
     def duration(self, seconds: float | None) -> str:
         """`48 s`, `3 min 20 s`, `2 h 5 min`."""

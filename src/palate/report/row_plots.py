@@ -13,7 +13,9 @@ from palate.report.svg import COLOURS, StyleSheet
 
 __all__ = ["Band", "Mark", "Row", "RowPlot", "Spread", "draw_rows"]
 
-TOP, NAME, LANE, GAP, BOTTOM = 0.24, 0.25, 0.17, 0.2, 0.34
+SMALL, NORMAL = 9.0, 10.0
+"""Points: of axes and levels, of names and figures."""
+TOP, NAME, LANE, GAP, BOTTOM = 0.26, 0.25, 0.16, 0.2, 0.3
 """Inches: above all rows, of a row's name, of each of its lanes, below it, and of the axis."""
 
 
@@ -89,6 +91,7 @@ def _paint_axis(axes: Any, plot: RowPlot, words: Words) -> None:
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     axes.grid(True, axis="x")
+    axes.tick_params(axis="x", labelsize=SMALL)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
     if plot.share:
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
@@ -96,16 +99,16 @@ def _paint_axis(axes: Any, plot: RowPlot, words: Words) -> None:
         for label, side in zip(axes.get_xticklabels(), ["left", *["center"] * 3, "right"], strict=False):
             label.set_ha(side)
     if plot.level is not None:
-        height, meaning = plot.level
-        axes.axvline(height, color=COLOURS["muted"], linewidth=1.1, zorder=1.5)
-        axes.text(
-            height, 0.13, words(meaning), fontsize=10, ha="center", va="baseline", color=COLOURS["muted"]
-        )
+        place, meaning = plot.level
+        bottom = axes.get_ylim()[0]
+        axes.plot((place, place), (0.2, bottom), color=COLOURS["muted"], linewidth=1.1, zorder=1.5)
+        look = {"fontsize": SMALL, "ha": "center", "va": "baseline", "color": COLOURS["muted"]}
+        axes.text(place, 0.13, words(meaning), gid="halo", **look)
 
 
 def _paint_row(axes: Any, row: Row, top: float, words: Words) -> None:
-    text_at(axes, 0, top + 0.13, words(row.name), gid="halo")
-    text_at(axes, 1, top + 0.13, words(row.figure), ha="right", gid="halo")
+    text_at(axes, 0, top + 0.13, words(row.name), gid="halo", fontsize=NORMAL)
+    text_at(axes, 1, top + 0.13, words(row.figure), ha="right", gid="halo", fontsize=NORMAL)
     first = top + NAME + 0.03
     if row.band is not None:
         low, high = first - LANE / 2, first + LANE * (len(row.lanes) - 0.5)
@@ -125,7 +128,7 @@ def _paint_mark(axes: Any, mark: Mark, height: float) -> None:
     if mark.interval is not None:
         axes.plot(mark.interval, (height, height), color=colour, linewidth=3.2 if mark.strong else 1.6)
     look = (
-        {"marker": "o", "markersize": 8.5}
+        {"marker": "o", "markersize": 7.5}
         if mark.strong
         else {"marker": "D", "markersize": 5, "markerfacecolor": COLOURS["paper"], "markeredgewidth": 1.4}
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from palate.report.comparison import Comparison, ModelAnswer, Sample
@@ -37,6 +38,8 @@ class SampleView:
     sample: Sample
     rounds: tuple[tuple[AnswerView, ...], ...]
     num_left_out: int
+    verdicts: tuple[tuple[str, str], ...]
+    """What the judge said, in words, each with its kind: win, loss, tie or mixed."""
 
     def same(self, round_: tuple[AnswerView, ...]) -> bool:
         texts = [view.answer.text if view.answer is not None else None for view in round_]
@@ -79,7 +82,30 @@ def _view(comparison: Comparison, sample: Sample, number: int, say: Phrases) -> 
         _round([own[index] if index < len(own) else None for own in by_model], say)
         for index in range(min(num_rounds, MAX_ANSWERS) or 1)
     )
-    return SampleView(number, sample, rounds, max(0, num_rounds - MAX_ANSWERS))
+    num_left_out = max(0, num_rounds - MAX_ANSWERS)
+    return SampleView(number, sample, rounds, num_left_out, _verdicts(sample, say))
+
+
+def _verdicts(sample: Sample, say: Phrases) -> tuple[tuple[str, str], ...]:
+    if not sample.verdicts_of:
+        own = sample.verdicts or ((sample.verdict,) if sample.verdict is not None else ())
+        return tuple(_in_words(own, say))
+    return tuple(
+        (say("labelled", name=name, text=words), kind)
+        for name, own in sample.verdicts_of.items()
+        for words, kind in _in_words(own, say)
+    )
+
+
+def _in_words(verdicts: Sequence[str | None], say: Phrases) -> list[tuple[str, str]]:
+    given = [verdict for verdict in verdicts if verdict is not None]
+    if not given:
+        return []
+    if len(verdicts) == 1:
+        return [(say(f"verdict_{given[0]}"), given[0])]
+    wins, losses, ties = (given.count(kind) for kind in ("win", "loss", "tie"))
+    kind = "win" if wins > losses else "loss" if losses > wins else "mixed"
+    return [(say("verdict_counts", wins=wins, losses=losses, ties=ties), kind)]
 
 
 def _round(answers: list[ModelAnswer | None], say: Phrases) -> tuple[AnswerView, ...]:

@@ -125,9 +125,9 @@ def _closer(style: Style, say: Phrases) -> tuple[str, ...]:
     if found is None:
         return ()
     if not isinstance(found, Mapping):
-        return (say("style_closer_all", p=number(found)),)
+        return (say("style_closer_all", p=number(found, 2)),)
     return tuple(
-        say("style_closer", measure=say.named("style", measure), p=number(p))
+        say("style_closer", measure=say.named("style", measure), p=number(p, 2))
         for measure, p in found.items()
         if p is not None
     )
