@@ -1,13 +1,8 @@
 """A run that explains itself: rules over its curves, each with evidence, meaning and a remedy."""
 
-from palate.evaluate.diagnosis.diagnose import (
-    Diagnosis,
-    LiveDiagnosis,
-    diagnose,
-    diagnose_run,
-    write_diagnosis,
-)
+from palate.evaluate.diagnosis.diagnose import Diagnosis, diagnose, diagnose_run, write_diagnosis
 from palate.evaluate.diagnosis.finding import Finding, Rule
+from palate.evaluate.diagnosis.live import LiveDiagnosis
 from palate.evaluate.diagnosis.rules import RULES
 
 __all__ = [

@@ -1,8 +1,8 @@
-"""All rules over one run: while it trains, and when it is done."""
+"""All rules over one run, and what is left in its folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,11 @@ from palate.evaluate.diagnosis.finding import Finding, NotApplicable
 from palate.evaluate.diagnosis.rules import RULES
 from palate.evaluate.diagnosis.trends import values_of
 
-__all__ = ["FINDINGS_FILE", "Diagnosis", "LiveDiagnosis", "diagnose", "diagnose_run", "write_diagnosis"]
+__all__ = ["FINDINGS_FILE", "Diagnosis", "diagnose", "diagnose_run", "write_diagnosis"]
 
 FINDINGS_FILE = "findings.json"
 
 _GRAVEST_FIRST = ("error", "warning", "info")
-_FIRST_LOOK, _MORE_STEPS = 10, 1.1
-"""A look costs reading all lines so far; so the next is due after a tenth more of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,33 +90,6 @@ def write_diagnosis(folder: Path) -> Diagnosis:
     found = diagnose_run(folder)
     durable.write_json(folder / FINDINGS_FILE, found.as_dict())
     return found
-
-
-class LiveDiagnosis:
-    """Told of every line of metrics.jsonl, it says what is new, once for each rule."""
-
-    def __init__(self, folder: Path, tell: Callable[[Finding], None]) -> None:
-        self._folder, self._tell = folder, tell
-        self._told: set[str] = set()
-        self._due = _FIRST_LOOK
-
-    def on_line(self, line: Mapping[str, Any]) -> None:
-        """A line has been written.
-
-        Raises:
-            ArtifactError: a file of the run is damaged.
-        """
-        step = int(line["step"])
-        if step < self._due:
-            return
-        self._due = int(max(step + 1, step * _MORE_STEPS))
-        metrics = read_metrics(self._folder / "metrics.jsonl")
-        if metrics is None:
-            return
-        for finding in diagnose(metrics, read_facts(self._folder), live=True).findings:
-            if finding.rule not in self._told:
-                self._told.add(finding.rule)
-                self._tell(finding)
 
 
 def _best_step(metrics: Metrics, facts: Facts) -> int | None:
