@@ -116,3 +116,15 @@ def test_settings_are_kept_and_the_seed_stays_once_people_have_voted(tmp_path: P
         with pytest.raises(CallError, match="seed 4"):
             settle_settings(store, {"seed": 5})
         assert read_settings(store).seed == 4
+
+
+def test_the_seed_stays_once_pairs_were_shown(tmp_path: Path) -> None:
+    """A browser may keep votes that no server has seen: under another seed their left would be right."""
+    from palate.annotate.voting import Voting
+
+    with VoteStore(tmp_path / "votes.sqlite3") as store:
+        settle_settings(store, {"seed": 3})
+        assert Voting(store).identity
+        settle_settings(store, {"seed": 3, "overlap": 2})
+        with pytest.raises(CallError, match="seed 3"):
+            settle_settings(store, {"seed": 4})

@@ -16,12 +16,13 @@ from palate.annotate.settings import read_settings
 from palate.annotate.store import VoteStore
 from palate.records import Messages
 
-__all__ = ["Voting"]
+__all__ = ["IDENTITY", "Voting"]
 
 MAX_DISAGREEMENTS = 50
 """The most items to adjudicate that are given out at once."""
 
-_IDENTITY = "identity"
+IDENTITY = "identity"
+"""The setting that a store has once it was served, and not before."""
 
 
 class _Known:
@@ -73,9 +74,9 @@ class Voting:
         Raises:
             StoreUnavailable: the store cannot be read or written.
         """
-        if self.store.setting(_IDENTITY) is None:
-            self.store.set_setting(_IDENTITY, secrets.token_hex(8))
-        return str(self.store.setting(_IDENTITY))
+        if self.store.setting(IDENTITY) is None:
+            self.store.set_setting(IDENTITY, secrets.token_hex(8))
+        return str(self.store.setting(IDENTITY))
 
     @property
     def num_items(self) -> int:

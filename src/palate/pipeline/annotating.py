@@ -12,7 +12,7 @@ from palate.annotate.server import build_app
 from palate.annotate.serving import listen, serve
 from palate.annotate.settings import Settings, read_settings, write_settings
 from palate.annotate.store import VoteStore
-from palate.annotate.voting import Voting
+from palate.annotate.voting import IDENTITY, Voting
 from palate.annotate.wording import Language
 from palate.errors import CallError, DataError
 from palate.pipeline.annotation_source import AnnotationSource, read_annotation_source
@@ -126,13 +126,14 @@ def settle_settings(store: VoteStore, given: Mapping[str, Any]) -> Settings:
     """The store's settings, with what was `given` in their place, kept in the store from now on.
 
     Raises:
-        CallError: a value has no meaning, or the seed is another than the one people have voted under.
+        CallError: a value has no meaning, or the seed is another than the one pairs were shown under.
     """
     before = read_settings(store)
     settings = replace(before, **given)
-    if settings.seed != before.seed and store.events():
+    # Also without a vote in the store: browsers keep those that a lost network held up.
+    if settings.seed != before.seed and (store.setting(IDENTITY) is not None or store.events()):
         raise CallError(
-            f"the votes in this store were cast under seed {before.seed}, and {settings.seed} is given",
+            f"the pairs in this store were shown under seed {before.seed}, and {settings.seed} is given",
             where="--seed",
             why="the seed decides sides: a page that is still open would mean left and this server right",
             next="leave out --seed, or take another --store",
