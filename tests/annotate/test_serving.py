@@ -122,6 +122,21 @@ def test_what_is_hardly_http_is_refused(tmp_path: Path, request_: bytes) -> None
         assert connection.recv(1000).startswith(b"HTTP/1.1 4")
 
 
+def test_rubbish_writes_nothing_on_the_terminal(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with running(tmp_path) as (_, port):
+        upgrade = (
+            f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        )
+        for request in (b"GARBAGE\r\n\r\n", upgrade.encode()):
+            with connected(port) as connection:
+                connection.sendall(request)
+                assert connection.recv(1000).startswith(b"HTTP/1.1 4")
+    assert [record.getMessage() for record in caplog.records] == []
+    assert capfd.readouterr().err == ""
+
+
 def test_a_port_that_is_taken_is_said_to_be() -> None:
     with listen("127.0.0.1", 0) as first, pytest.raises(CallError, match="is taken") as caught:
         listen("127.0.0.1", first.getsockname()[1])

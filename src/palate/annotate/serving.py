@@ -84,6 +84,7 @@ def serve(app: FastAPI, listening: socket.socket, on_ready: Callable[[], None]) 
         lifespan="off",
         interface="asgi3",
         log_config=None,
+        log_level="error",  # whoever sends rubbish does not write on the terminal
         access_log=False,
         proxy_headers=False,
         server_header=False,
