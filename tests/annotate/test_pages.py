@@ -60,6 +60,14 @@ def test_templates_have_no_words_of_their_own(path: Path) -> None:
     assert re.sub(r"<[^>]*>|·", " ", text).strip() == ""
 
 
+def test_no_two_parts_of_the_page_have_the_same_name() -> None:
+    """Whoever goes from part to part by ear could not tell which they are in."""
+    markup = render_page("vote", "en")
+    names = re.findall(r'<(?:section|nav|main)[^>]* aria-label(?:ledby)?="([^"]+)"', markup)
+    names += re.findall(r'role="region" aria-label(?:ledby)?="([^"]+)"', markup)
+    assert len(names) > 5 and len(names) == len(set(names))
+
+
 def test_no_key_does_two_things() -> None:
     all_keys = [key for keys in KEYS.values() for key in keys]
     assert len(all_keys) == len(set(all_keys))

@@ -18,6 +18,7 @@ from palate.annotate.store import VoteStore
 Watched = Callable[..., Any]
 
 PHONE = {"viewport": {"width": 360, "height": 640}, "has_touch": True}
+NARROW = {"viewport": {"width": 320, "height": 568}, "has_touch": True}
 ENLARGED = {"viewport": {"width": 640, "height": 400}, "device_scale_factor": 2}
 
 
@@ -34,11 +35,11 @@ def _targets(page: Any) -> dict[str, Any]:
     return boxes
 
 
-@pytest.mark.parametrize("shape", [PHONE, ENLARGED], ids=["phone", "at 200%"])
+@pytest.mark.parametrize("shape", [PHONE, NARROW, ENLARGED], ids=["phone", "narrow", "at 200%"])
 def test_a_small_screen_has_all_it_needs_within_reach(
     watched: Watched, shared_server: VotingServer, shape: dict[str, Any]
 ) -> None:
-    name = f"small {shape['viewport']['width']}"
+    name = f"Maximiliane von Klein {shape['viewport']['width']}"
     page = watched(shared_server.root, **shape).page()
     come_in(page, shared_server.entrance, name)
     assert _fits(page)
@@ -58,6 +59,18 @@ def test_a_small_screen_has_all_it_needs_within_reach(
     page.goto(f"{shared_server.root}/dashboard")
     page.wait_for_selector(".tile")
     assert _fits(page)
+
+
+def test_lines_of_their_own_are_not_set_in_the_middle(watched: Watched, tmp_path: Path) -> None:
+    """A word or two stands in the middle of its box; code there would lose its indentation."""
+    pairs = [comparison(1, a="Yes.", b="No."), comparison(2, a="def f():\n    return 1", b="    pass")]
+    with voting_server(store=fill_store(tmp_path / "votes.sqlite3", pairs)) as server:
+        page = watched(server.root).page()
+        come_in(page, server.entrance, "Ann")
+        aligned = "getComputedStyle(document.querySelector('#left-text')).textAlign"
+        assert page.evaluate(aligned) == "center"
+        press(page, "f")
+        assert page.evaluate(aligned) == "start"
 
 
 def test_long_texts_scroll_inside_and_the_choices_stay(watched: Watched, tmp_path: Path) -> None:

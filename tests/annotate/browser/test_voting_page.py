@@ -11,6 +11,8 @@ import pytest
 from voter import LEAST_SHOWN_MS, all_saved, come_in, press, see_pair
 from voting_server import VotingServer, comparison, fill_store, voting_server
 
+from palate.annotate.store import VoteStore
+
 Watched = Callable[..., Any]
 
 
@@ -252,6 +254,48 @@ def test_a_skipped_pair_comes_again(watched: Watched, tmp_path: Path) -> None:
         page.wait_for_selector("#done:not([hidden])")
         all_saved(page)
         assert len(server.votes("Ann")) == 3
+
+
+def test_whoever_finds_nothing_left_is_not_told_to_have_voted(watched: Watched, tmp_path: Path) -> None:
+    store = fill_store(tmp_path / "votes.sqlite3", [comparison(1)])
+    with VoteStore(store) as opened:
+        opened.set_setting("overlap", 1)
+    with voting_server(store=store) as server:
+        browser = watched(server.root)
+        page = browser.page()
+        come_in(page, server.entrance, "Ann")
+        page.wait_for_timeout(LEAST_SHOWN_MS)
+        page.keyboard.press("f")
+        all_saved(page)
+        assert page.inner_text("#done-title") == "All done. Thank you, Ann."
+        page.click("#rename")
+        page.fill("#name", "Ben")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#done-title:text-is('Nothing is left for you, Ben.')")
+        assert page.is_hidden("#progress-box")
+
+
+@pytest.mark.parametrize(("full", "is_warned"), [(".history.", False), (".waiting.", True)])
+def test_a_full_browser_is_spoken_of_only_where_a_vote_could_be_lost(
+    watched: Watched, shared_server: VotingServer, full: str, is_warned: bool
+) -> None:
+    browser = watched(shared_server.root)
+    browser.context.add_init_script(
+        "const put = Storage.prototype.setItem; Storage.prototype.setItem = function (name, text) {"
+        f" if (name.includes('{full}')) throw new DOMException('full', 'QuotaExceededError');"
+        " put.call(this, name, text); }"
+    )
+    page = browser.page()
+    name = f"full {full}"
+    come_in(page, shared_server.entrance, name)
+    page.route("**/api/events", lambda route: route.abort())
+    press(page, "f")
+    page.wait_for_selector("#saved.stuck")
+    assert ("does not let the page keep" in page.inner_text("#notices")) == is_warned
+    page.unroute("**/api/events")
+    all_saved(page)
+    browser.forgive_lost_requests()
+    assert len(shared_server.votes(name)) == 1
 
 
 def test_what_is_no_choice_chooses_nothing(watched: Watched, shared_server: VotingServer) -> None:

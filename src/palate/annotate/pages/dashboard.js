@@ -23,7 +23,9 @@ async function refresh() {
     at("problem").textContent = "";
     show(standing);
   } catch (error) {
-    if (mine === asked) at("problem").textContent = problemOf(error);
+    if (mine !== asked) return;
+    at("problem").textContent = problemOf(error);
+    if (shown === "") at("figures").replaceChildren();
   }
 }
 

@@ -51,17 +51,20 @@ export class Outbox {
     return this.#entries(this.#asidePrefix);
   }
 
-  /** False where the browser could not keep it and only this page has it. */
+  /** Whether a reload would lose none of them. */
+  get lasting() {
+    return this.#shelf.lasts(this.#waitingPrefix);
+  }
+
   add(event) {
     // Later ones sort behind earlier ones, also where the clock was set back.
     const last = this.waiting().at(-1)?.place ?? "";
     const lastKept = Number(last.slice(this.#waitingPrefix.length).split("-")[0]) || 0;
     this.#lastPlace = Math.max(Date.now(), this.#lastPlace + 1, lastKept + 1);
     const place = `${this.#waitingPrefix}${String(this.#lastPlace).padStart(15, "0")}-${event.key}`;
-    const kept = this.#shelf.write(place, { event, since: Date.now(), tried: false });
+    this.#shelf.write(place, { event, since: Date.now(), tried: false });
     this.#onChange();
     this.pump();
-    return kept;
   }
 
   /** Take one back that was never sent. False where the server may have it: then it takes an undo. */

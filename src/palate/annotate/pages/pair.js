@@ -1,7 +1,7 @@
 // The pair on the screen: its prompt, its two sides, and for how long it has been looked at.
 
 import { say } from "./page.js";
-import { widthOf, showTurns } from "./texts.js";
+import { hasLines, widthOf, showTurns } from "./texts.js";
 
 const SHORT_WIDTH = 140;
 const MIDDLING_WIDTH = 480;
@@ -31,8 +31,9 @@ export class Pair {
     showTurns(at("left-text"), item.left, "assistant");
     showTurns(at("right-text"), item.right, "assistant");
     const longest = Math.max(widthOf(item.left), widthOf(item.right));
-    at("sides").classList.toggle("short", longest <= SHORT_WIDTH);
-    at("sides").classList.toggle("middling", longest > SHORT_WIDTH && longest <= MIDDLING_WIDTH);
+    const short = longest <= SHORT_WIDTH && !hasLines(item.left) && !hasLines(item.right);
+    at("sides").classList.toggle("short", short);
+    at("sides").classList.toggle("middling", !short && longest <= MIDDLING_WIDTH);
     for (const id of ["left-text", "right-text", "prompt-turns"]) at(id).scrollTop = 0;
     scrollTo(0, 0);
     this.#fit();

@@ -15,9 +15,9 @@ export class Shelf {
     }
   }
 
-  /** Whether all that was put here outlives this page. */
-  get lasting() {
-    return this.#storage !== null && this.#memory.size === 0;
+  /** Whether all that was put here under names that begin so outlives this page. */
+  lasts(prefix) {
+    return this.#storage !== null && ![...this.#memory.keys()].some((name) => name.startsWith(prefix));
   }
 
   get(name) {

@@ -42,3 +42,8 @@ const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f
 export function widthOf(messages) {
   return messages.reduce((sum, { content }) => sum + content.length + (content.match(WIDE)?.length ?? 0), 0);
 }
+
+/** Whether it has lines of its own, or columns: code, verse, a table. In the middle of a box they would lose their shape. */
+export function hasLines(messages) {
+  return messages.length > 1 || messages.some(({ content }) => /[\n\t]/.test(content.trim()) || /^[ \t]+\S/.test(content));
+}

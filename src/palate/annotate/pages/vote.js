@@ -14,6 +14,8 @@ const VIEWS = ["entry", "loading", "elsewhere", "done", "pair"];
 const SAVING_SHOWN_AFTER_MS = 800;
 const LOOK_AGAIN_MS = 15000;
 const MAX_HISTORY = 20;
+// A browser keeps some five million of a site, and unsent votes come first.
+const MAX_HISTORY_CHARACTERS = 1_000_000;
 const PRESSED_MS = 180;
 
 const at = (id) => document.getElementById(id);
@@ -56,7 +58,14 @@ const historyName = () => `palate.${store}.history.${settling ? "settle." : ""}$
 const readHistory = () => shelf.read(historyName()) ?? [];
 
 function writeHistory(entries) {
-  shelf.write(historyName(), entries.slice(-MAX_HISTORY));
+  const kept = [];
+  let room = MAX_HISTORY_CHARACTERS;
+  for (const entry of entries.slice(-MAX_HISTORY).reverse()) {
+    room -= JSON.stringify(entry).length;
+    if (room < 0 && kept.length > 0) break;
+    kept.unshift(entry);
+  }
+  shelf.write(historyName(), kept);
 }
 
 // Actions
@@ -203,7 +212,7 @@ function refresh() {
     aside: outbox.aside(),
     locked: outbox.trouble === "locked" || queue.trouble === "locked",
     refusal: queue.trouble instanceof Error && view !== "entry" ? queue.trouble : null,
-    lasting: shelf.lasting,
+    lasting: outbox.lasting,
     unsent: outbox.waiting().length,
     onAgain: (place) => outbox.settle(place, true),
     onDrop: (place) => outbox.settle(place, false),
@@ -231,7 +240,8 @@ function showDone(changed) {
   const unsent = outbox.waiting().length;
   const how = queue.trouble !== "" || (unsent > 0 && outbox.trouble !== "") ? "ahead"
     : settling ? "settled"
-    : queue.progress?.finished ?? true ? "finished" : "waiting";
+    : !(queue.progress?.finished ?? true) ? "waiting"
+    : (queue.progress?.done ?? 0) + unsentDifference() > 0 ? "finished" : "taken";
   at("done-title").textContent = say(`done_${how}`, { name: annotator });
   at("done-why").textContent = say(`done_${how}_why`, { n: unsent, total: queue.progress?.total ?? 0 });
   at("done-undo").hidden = readHistory().length === 0;
@@ -241,7 +251,7 @@ function showDone(changed) {
 
 function showProgress() {
   const progress = queue.progress;
-  const known = !settling && progress !== null && annotator !== "" && active && !renaming;
+  const known = !settling && progress !== null && progress.total > 0 && annotator !== "" && active && !renaming;
   at("progress-box").hidden = !known;
   at("rename").hidden = annotator === "" || renaming;
   at("who").textContent = annotator;
@@ -373,7 +383,7 @@ function listen() {
   });
   addEventListener("offline", refresh);
   addEventListener("beforeunload", (event) => {
-    if (!shelf.lasting && outbox.waiting().length > 0) event.preventDefault();
+    if (!outbox.lasting && outbox.waiting().length > 0) event.preventDefault();
   });
   setInterval(() => {
     if (!at("done").hidden && !document.hidden) queue.fill();
