@@ -36,7 +36,8 @@ Interval = tuple[float, float] | None
 Drawn = tuple[Interval, float]
 """An interval, and the truth that it ought to hold."""
 
-SIZES = (20, 50, 100, 500)
+SIZES = (20, 50, 150, 500)
+"""Prompts: what is independent of each other."""
 RATES = (0.05, 0.2, 0.5, 0.8, 0.95)
 CLUSTERS = ((1, 0.0), (2, 0.5), (5, 0.3), (5, 1.0))
 """Comparisons of a prompt, and how alike they are: the share of the variance that lies between prompts."""
@@ -66,9 +67,9 @@ def _rates_of_prompts(
 
 
 def _comparisons(cell: Cell, draw: np.random.Generator) -> tuple[NDArray[np.float64], list[int]]:
-    """[n] scores of 1, 0.5 or 0 with mean `rate`, and the prompt of each."""
+    """Scores of 1, 0.5 or 0 with mean `rate`, and the prompt of each."""
     per_prompt = int(cell["per_prompt"])
-    num_prompts = int(cell["n"]) // per_prompt
+    num_prompts = int(cell["n"])
     decided = (cell["rate"] - cell["ties"] / 2) / (1 - cell["ties"])
     rates = np.repeat(_rates_of_prompts(decided, cell["alike"], num_prompts, draw), per_prompt)
     wins = (draw.random(len(rates)) < rates).astype(float)
@@ -102,7 +103,7 @@ def _grid_of_soft() -> Iterator[Cell]:
 def _soft(cell: Cell, draw: np.random.Generator) -> Drawn:
     """Probabilities, not verdicts: `spread` is their variance, as a share of what 0 and 1 would have."""
     per_prompt = int(cell["per_prompt"])
-    num_prompts = int(cell["n"]) // per_prompt
+    num_prompts = int(cell["n"])
     size = 1 / cell["spread"] - 1
     of_prompts = draw.beta(cell["rate"] * size, (1 - cell["rate"]) * size, num_prompts)
     own = draw.beta(cell["rate"] * size, (1 - cell["rate"]) * size, (num_prompts, per_prompt))
@@ -125,7 +126,7 @@ def _grid_of_lengths() -> Iterator[Cell]:
 def _length_controlled(cell: Cell, draw: np.random.Generator) -> Drawn:
     """Prompts differ in the rate at equal lengths, whose mean is the truth; lengths add log-odds."""
     per_prompt = int(cell["per_prompt"])
-    num_prompts = int(cell["n"]) // per_prompt
+    num_prompts = int(cell["n"])
     rates = np.repeat(_rates_of_prompts(cell["rate"], cell["alike"], num_prompts, draw), per_prompt)
     lengths = draw.normal(cell["shift"], 1.0, len(rates))
     rates = np.clip(rates, 1e-9, 1 - 1e-9)
@@ -164,7 +165,7 @@ def _grid_of_raters() -> Iterator[Cell]:
 def _two_raters(cell: Cell, draw: np.random.Generator) -> tuple[list[str], list[str], list[int], float]:
     """Both see the same true label and err independently; the true kappa and alpha, which are the same."""
     per_prompt, errs = int(cell["per_prompt"]), cell["errs"]
-    num_prompts = int(cell["n"]) // per_prompt
+    num_prompts = int(cell["n"])
     rates = np.repeat(_rates_of_prompts(cell["share"], cell["alike"], num_prompts, draw), per_prompt)
     truth = draw.random(len(rates)) < rates
     labels = np.array(["b", "a"])
@@ -194,7 +195,7 @@ def _alpha(cell: Cell, draw: np.random.Generator) -> Drawn:
 
 
 def _grid_of_players() -> Iterator[Cell]:
-    for n, rate, (per_prompt, alike) in product((20, 50, 100, 500), (0.5, 0.7, 0.9), ((1, 0.0), (3, 0.5))):
+    for n, rate, (per_prompt, alike) in product(SIZES, (0.5, 0.7, 0.9), ((1, 0.0), (3, 0.5))):
         yield {"n": n, "rate": rate, "per_prompt": per_prompt, "alike": alike}
 
 
@@ -228,7 +229,7 @@ def _grid_of_slopes() -> Iterator[Cell]:
 def _slope(cell: Cell, draw: np.random.Generator) -> Drawn:
     """Log-odds of one standard deviation of x, which is alike within a prompt; outcomes, given x, are not."""
     per_prompt = int(cell["per_prompt"])
-    num_prompts = int(cell["n"]) // per_prompt
+    num_prompts = int(cell["n"])
     shared = np.repeat(draw.normal(size=num_prompts), per_prompt)
     x = math.sqrt(cell["alike"]) * shared + math.sqrt(1 - cell["alike"]) * draw.normal(size=len(shared))
     odds = math.log(cell["rate"] / (1 - cell["rate"])) + cell["weight"] * x

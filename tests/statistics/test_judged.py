@@ -34,13 +34,14 @@ def test_soft_scores_have_a_mean_and_sides() -> None:
 def test_a_judges_probabilities_give_wilsons_interval_where_they_are_certain() -> None:
     """Scores of almost 0 and 1 are plain wins and losses, but that their variance is estimated.
 
-    With one prompt beside the 20: the rate is 12.5 / 21 = .5952, the sum of squares 12 * .4048^2 +
-    8 * .5952^2 + (.4048^2 + .5952^2) / 2 = 5.0594, the variance 21 / 20 * 5.0594 / 21^2 = .012046, and
-    .5952 * .4048 / .012046 = 20.00. Student's quantile of 20 degrees of freedom is 2.0860.
+    With half a prompt beside the 20: the rate is 12.25 / 20.5 = .59756, the sum of squares
+    12 * .40244^2 + 8 * .59756^2 + (.40244^2 + .59756^2) / 4 = 4.9299, the variance
+    20.5 / 19.5 * 4.9299 / 20.5^2 = .012332, and .59756 * .40244 / .012332 = 19.50: worth 19.5 comparisons of
+    which 60% were won. Student's quantile of 20 degrees of freedom is 2.0860.
     """
     scores = [0.999999] * 12 + [0.000001] * 8
     low, high = judged_win_rate(scores, range(20)).interval_95
-    plain = score_interval(12, 8, 0, 2.0860)
+    plain = score_interval(11.7, 7.8, 0, 2.0860)
     assert (low, high) == pytest.approx(plain, abs=1e-4)
 
 

@@ -2,8 +2,8 @@
 
 A rate's normal interval fails where the rate is near 0 or 1, and where nothing varied it has no width. A
 score interval does neither, but takes a number of comparisons. That number is rate (1 - rate) / variance,
-both with one more prompt beside those there are, which came out all won as likely as all lost: without it,
-twenty losses of twenty would be worth any number of comparisons.
+both with half a prompt beside those there are, all won as likely as all lost: without it, twenty losses of
+twenty would be worth any number of comparisons.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import t
 
 from palate.statistics.resampling import places
-from palate.statistics.win_rates import score_interval
+from palate.statistics.win_rates import BESIDE, score_interval
 
 __all__ = ["effective_number", "interval_of_rate"]
 
@@ -31,11 +31,11 @@ def effective_number(scores: NDArray[np.float64], prompt_ids: Sequence[Hashable]
     rows = [place[prompt] for prompt in prompt_ids]
     sums = np.bincount(rows, weights=scores)
     sizes = np.bincount(rows).astype(np.float64)
-    beside = sizes.mean()
-    total = sizes.sum() + beside
-    rate = (sums.sum() + beside / 2) / total
-    spread = ((sums - rate * sizes) ** 2).sum() + beside**2 * ((1 - rate) ** 2 + rate**2) / 2
-    variance = (len(sums) + 1) / len(sums) * spread / total**2
+    size, num_weighed = float(sizes.mean()), len(sums) + BESIDE
+    total = num_weighed * size
+    rate = (sums.sum() + BESIDE * size / 2) / total
+    spread = ((sums - rate * sizes) ** 2).sum() + BESIDE * size**2 * ((1 - rate) ** 2 + rate**2) / 2
+    variance = num_weighed / (num_weighed - 1) * spread / total**2
     return float(rate * (1 - rate) / variance)
 
 
@@ -49,5 +49,5 @@ def interval_of_rate(rate: float, effective: float, num_prompts: int) -> tuple[f
     """
     if num_prompts < 2:
         return 0.0, 1.0
-    quantile = float(t.ppf(0.975, num_prompts))  # there is one beside them
+    quantile = float(t.ppf(0.975, num_prompts))
     return score_interval(rate * effective, (1 - rate) * effective, 0.0, quantile)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from palate.statistics.effective import interval_of_rate
 from palate.statistics.logistic import fit
 from palate.statistics.resampling import places
+from palate.statistics.win_rates import BESIDE
 
 __all__ = ["LengthControlled", "length_controlled_win_rate"]
 
@@ -107,28 +108,31 @@ def _interval(
     num_prompts = len(place)
     if num_prompts < 2:
         return None
-    # One more prompt, of equally long answers.
-    size = max(round(len(y) / num_prompts), 1)
-    beside = np.tile(design.mean(axis=0), (size, 1))
-    beside[:, 1] = 0.0
-    rows, outcomes = np.vstack([design, beside]), np.concatenate([y, np.full(size, 0.5)])
-    found = fit(rows, outcomes, ridge=ridge)
+    # Beside the prompts half of one more, of equally long answers, all won as likely as all lost.
+    size = len(y) / num_prompts
+    even = design.mean(axis=0, keepdims=True)
+    even[:, 1] = 0.0
+    rows, outcomes = np.vstack([design, even]), np.append(y, 0.5)
+    weights = np.append(np.ones(len(y)), BESIDE * size)
+    found = fit(rows, outcomes, ridge=ridge, weights=weights)
     p = 1 / (1 + np.exp(-(rows @ found.coefficients)))
-    inverse = np.linalg.inv((rows.T * (p * (1 - p))) @ rows + np.diag(ridge))
+    inverse = np.linalg.inv((rows.T * (weights * p * (1 - p))) @ rows + np.diag(ridge))
     at_equal = rows.copy()
     at_equal[:, 1] = 0.0
     chances = 1 / (1 + np.exp(-(at_equal @ found.coefficients)))
-    gradient = (chances * (1 - chances)) @ at_equal / len(chances)
+    gradient = (weights * chances * (1 - chances)) @ at_equal / weights.sum()
     pull = rows @ inverse @ gradient
     moves = np.zeros(num_prompts)
-    np.add.at(moves, [place[cluster] for cluster in clusters], (pull * (outcomes - p))[: len(y)])
+    np.add.at(moves, [place[cluster] for cluster in clusters], (pull * (outcomes - p))[:-1])
     own = float(p[-1])
-    of_beside = (size * float(pull[-1])) ** 2 * ((1 - own) ** 2 + own**2) / 2
-    degrees = (len(rows) - 1) / max(len(rows) - design.shape[1], 1)
-    variance = (num_prompts + 1) / num_prompts * degrees * (float((moves**2).sum()) + of_beside)
+    of_beside = BESIDE * (size * float(pull[-1])) ** 2 * ((1 - own) ** 2 + own**2) / 2
+    degrees = len(y) / max(len(y) - design.shape[1] + 1, 1)
+    num_weighed = num_prompts + BESIDE
+    spread = float((moves**2).sum()) + of_beside
+    variance = num_weighed / (num_weighed - 1) * degrees * spread
     # The prior pulls the length's weight towards 0: by how much, on average over the prior, is an error too.
     variance += float((ridge * (inverse @ gradient) ** 2).sum())
-    mean = float(chances.mean())
+    mean = float(weights @ chances / weights.sum())
     return interval_of_rate(rate, mean * (1 - mean) / variance, num_prompts)
 
 

@@ -69,6 +69,7 @@ def fit(
     clusters: Sequence[Hashable] | None = None,
     offset: NDArray[np.float64] | None = None,
     ridge: NDArray[np.float64] | None = None,
+    weights: NDArray[np.float64] | None = None,
 ) -> Fit:
     """Maximum likelihood for any design; nothing is standardised and no intercept is added.
 
@@ -79,19 +80,21 @@ def fit(
         offset: [rows], log-odds that are known and not estimated.
         ridge: [columns], 1 / variance of a normal prior around 0 for each coefficient; 0 for none. The fit is
             then the posterior's mode.
+        weights: [rows], how often each counts; once where absent.
 
     The covariance is the sandwich, times G / (G - 1) * (N - 1) / (N - K) for G clusters, N rows, K columns.
     """
     num_rows, num_columns = design.shape
     own = range(num_rows) if clusters is None else clusters
     place = places(own)
-    found = _newton(design, y, np.zeros(num_rows) if offset is None else offset, ridge)
+    counts = np.ones(num_rows) if weights is None else weights
+    found = _newton(design, y, np.zeros(num_rows) if offset is None else offset, ridge, counts)
     if found is None:
         unknown = np.full((num_columns, num_columns), np.nan)
         return Fit(np.full(num_columns, np.nan), unknown, len(place), False)
     coefficients, p, inverse = found
     scores = np.zeros((len(place), num_columns))
-    np.add.at(scores, [place[cluster] for cluster in own], design * (y - p)[:, None])
+    np.add.at(scores, [place[cluster] for cluster in own], design * (counts * (y - p))[:, None])
     covariance = inverse @ (scores.T @ scores) @ inverse
     if len(place) < 2 or num_rows <= num_columns:
         covariance = np.full_like(covariance, np.nan)
@@ -187,23 +190,24 @@ def _newton(
     y: NDArray[np.float64],
     offset: NDArray[np.float64],
     penalty: NDArray[np.float64] | None = None,
-    weight: float = 1.0,
+    weight: float | NDArray[np.float64] = 1.0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
     """Coefficients, [rows] probabilities and the inverse information; None where there is no maximum."""
     ridge = np.zeros(design.shape[1]) if penalty is None else penalty
-    scale = np.sqrt(weight * (design**2).sum(axis=0) + ridge)
+    weight = np.broadcast_to(weight, y.shape)
+    scale = np.sqrt(weight @ design**2 + ridge)
     if not (scale > 0).all():
         return None
     at = np.zeros(design.shape[1])
     best = _likelihood(design, y, offset, ridge, weight, at)
     for _ in range(_MAX_STEPS):
         p = _logistic(design @ at + offset)
-        information = weight * (design.T * (p * (1 - p))) @ design + np.diag(ridge)
+        information = (design.T * (weight * p * (1 - p))) @ design + np.diag(ridge)
         least = np.linalg.eigvalsh(information / scale / scale[:, None])[0]
         if penalty is None and least < _LEAST_INFORMATION:
             return None
         inverse = np.linalg.inv(information)
-        step = inverse @ (weight * design.T @ (y - p) - ridge * at)
+        step = inverse @ (design.T @ (weight * (y - p)) - ridge * at)
         size = 1.0
         while (new := _likelihood(design, y, offset, ridge, weight, at + size * step)) < best - 1e-9 * abs(
             best
@@ -222,11 +226,11 @@ def _likelihood(
     y: NDArray[np.float64],
     offset: NDArray[np.float64],
     ridge: NDArray[np.float64],
-    weight: float,
+    weight: float | NDArray[np.float64],
     at: NDArray[np.float64],
 ) -> float:
     odds = design @ at + offset
-    return float(weight * (y * odds - np.logaddexp(0.0, odds)).sum() - (ridge * at**2).sum() / 2)
+    return float((weight * (y * odds - np.logaddexp(0.0, odds))).sum() - (ridge * at**2).sum() / 2)
 
 
 def _separated(

@@ -18,6 +18,7 @@ from scipy.stats import binomtest, t
 from palate.records import Verdict
 
 __all__ = [
+    "BESIDE",
     "Outcome",
     "WinRate",
     "bootstrap_interval",
@@ -32,6 +33,9 @@ __all__ = [
 
 Outcome = Literal["win", "loss", "tie"] | None
 """How one comparison went for the side that is asked about; None where the judge gave no verdict."""
+
+BESIDE = 0.5
+"""How many prompts are weighed beside those there are, where their variance says how sure a rate is."""
 
 _Z_95 = 1.959963984540054
 """The 97.5% quantile of the normal distribution: two-sided 95%."""
@@ -111,7 +115,7 @@ def win_rate(outcomes: Sequence[Outcome], prompt_ids: Sequence[Hashable] | None 
     elif len(sums) == 1:
         interval = (0.0, 1.0)  # one prompt says nothing about another
     else:
-        quantile = float(t.ppf(0.975, len(sums)))  # the design effect has one prompt beside them
+        quantile = float(t.ppf(0.975, len(sums)))
         interval = score_interval(num_wins / deff, num_losses / deff, num_ties / deff, quantile)
     settled = not interval[0] <= 0.5 <= interval[1]
     more = comparisons_needed(rate, num_compared, num_ties / num_compared, design_effect=deff)
@@ -303,22 +307,22 @@ def _design_effect(
 ) -> float:
     """The rate's variance between prompts over that of as many independent comparisons, never below 1.
 
-    Both with one more prompt of the usual size, all won as likely as all lost. Without it, prompts that
-    happened to go the same way would tell that their comparisons do not hang together: twenty prompts of
-    five, each won or lost as a whole but for ties, were covered 88 times in 100 instead of 95.
+    Both with half a prompt of the usual size beside them, all won as likely as all lost. Without it, prompts
+    that happened to go the same way would tell that their comparisons do not hang together: of twenty prompts
+    of five, each won or lost as a whole but for ties, the interval held the truth 87 times in 100.
     """
     num_prompts, n = len(sums), float(sizes.sum())
     if num_prompts == n:
         return 1.0
     if num_prompts == 1:
         return n  # one witness, however often it was asked
-    beside = n / num_prompts
-    total = n + beside
-    rate = (sums.sum() + beside / 2) / total
-    one_way = ((1 - rate) ** 2 + rate**2) / 2
-    independent = (((scores - rate) ** 2).sum() + beside * one_way) / (total - 1) / total
-    spread = ((sums - rate * sizes) ** 2).sum() + beside**2 * one_way
-    clustered = (num_prompts + 1) / num_prompts * spread / total**2
+    size = n / num_prompts
+    num_weighed, total = num_prompts + BESIDE, n + BESIDE * size
+    rate = (sums.sum() + BESIDE * size / 2) / total
+    one_way = BESIDE * ((1 - rate) ** 2 + rate**2) / 2
+    independent = (((scores - rate) ** 2).sum() + size * one_way) / (total - 1) / total
+    spread = ((sums - rate * sizes) ** 2).sum() + size**2 * one_way
+    clustered = num_weighed / (num_weighed - 1) * spread / total**2
     return float(min(max(clustered / independent, 1.0), n))
 
 
