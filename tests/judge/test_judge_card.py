@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from palate.judge.card import JudgeCard, judge_card
 from palate.judge.jury import Jury
 from palate.judge.llm import LLMJudge
 from palate.judge.rubric import load_rubric
-from palate.records import Comparison, Message, Provenance, Vote
+from palate.records import Comparison, JudgeCall, Message, Provenance, Verdict, Vote
 
 PREFERENCE = load_rubric("preference")
 SCENE = comparisons(60)
@@ -290,6 +291,30 @@ class TestJuries:
         assert own["family_excess"]["against"] == "jurors"
         assert own["family_excess"]["interval_95"][0] > 0.1
         assert "more than the other jurors do" in own["findings"][0]["what"]
+
+    @pytest.mark.parametrize("others", [["longer"], ["longer", "longer-2"], ["longer", "random"]])
+    def test_an_honest_juror_is_not_accused_of_what_the_others_do(self, others: list[str]) -> None:
+        """It leans to shorter answers less than they do to longer ones, and to neither by itself."""
+        figures = card_of(Jury([scripted("honest"), *map(scripted, others)])).as_dict()
+        honest, longer = figures["judges"][:2]
+        assert honest["findings"] == []
+        assert "length_bias" in [finding["name"] for finding in longer["findings"]]
+        assert (honest["length_excess"] is None) == (len(others) == 1)
+
+    def test_what_was_never_asked_for_is_no_silence_of_the_judge(self) -> None:
+        call = JudgeCall("a", None, "not_asked")
+
+        class Spent:
+            name, models = "spent", ("m",)
+
+            def judge(self, comparisons: Sequence[Comparison], watcher: object = None) -> list[Verdict]:
+                return [Verdict(one, "spent", None, "not_asked", calls=(call, call)) for one in comparisons]
+
+        alone = card_of(Spent()).as_dict()
+        assert (alone["missing_reasons"], found(card_of(Spent()))) == ({"not_asked": 60}, [])
+        jury = card_of(Jury([scripted("honest"), Spent()])).as_dict()
+        assert (jury["missing_reasons"], jury["findings"]) == ({"not_asked": 60}, [])
+        assert jury["judges"][1]["findings"] == []
 
     def test_no_quorum_is_counted(self) -> None:
         jury = Jury([scripted("honest"), FunctionJudge(lambda *_: None, name="silent")])

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from palate.errors import CallError, WorkError
-from palate.judge import JudgeSpec, ScorerJudge
+from palate.judge import JudgeSpec, Jury, ScorerJudge
 from palate.pipeline import build_judge, judge_file, read_material
 from palate.pipeline.judging import shortfall
-from palate.records import Comparison, Verdict
+from palate.records import Comparison, JudgeCall, Verdict
 from palate.watcher import Watcher
 
 YOUTUBE = Path(__file__).parents[3] / "shared" / "data" / "youtube_titles" / "preferences.csv"
@@ -35,6 +35,32 @@ class Sure:
 
     def judge(self, comparisons: Sequence[Comparison], watcher: Watcher | None = None) -> list[Verdict]:
         return [Verdict(c, self.name, self.preferred, "so", self.flipped) for c in comparisons]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("num_asked", [2, 0])
+def test_a_jury_of_which_one_was_not_asked_falls_short(tmp_path: Path, num_asked: int) -> None:
+    """Two of three are a quorum, so no verdict is missing; and yet not all was asked that was to be."""
+
+    class Spent(Sure):
+        name = "spent"
+
+        def judge(self, comparisons: Sequence[Comparison], watcher: Watcher | None = None) -> list[Verdict]:
+            call = JudgeCall("a", None, "not_asked")
+            return [
+                Verdict(c, self.name, "tie", "so")
+                if number < num_asked
+                else Verdict(c, self.name, None, "not_asked: the budget does not reach", calls=(call,))
+                for number, c in enumerate(comparisons)
+            ]
+
+    jury = Jury([ScorerJudge("longer", name="1"), ScorerJudge("longer", name="2"), Spent(None)])
+    source = write_preferences(tmp_path / "d.jsonl", 5)
+    judged = judge_file(source, jury, tmp_path / "v.jsonl", force=True)
+    assert judged.card.as_dict()["num_missing"] == 0
+    error = shortfall(judged)
+    assert isinstance(error, WorkError)
+    assert f"{5 - num_asked} of 5 verdicts of a juror or more were never asked for" in str(error)
+    assert "the budget does not reach" in str(error)
 
 
 def test_votes_on_prompts_of_examples_measure_nothing(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from palate.judge.families import family_figures
 from palate.judge.findings import Figures, Finding, findings_of, warnings_of
 from palate.judge.headline import Headline, headline_of
 from palate.judge.judging import Judge
-from palate.judge.jury import jurors_of
+from palate.judge.jury import jurors_of, problems_of
 from palate.judge.sides import Label, are_identical, label_of, most, names_of, pool_votes
 from palate.records import Verdict, Vote
 from palate.statistics.agreement import Agreement, cohens_kappa, krippendorff_alpha
@@ -149,17 +149,18 @@ def _card(
 ) -> JudgeCard:
     """A card without a headline; a judge is held against people where they voted, else against jurors."""
     others, against = (people, "votes") if people or not jurors else (jurors, "jurors")
+    problems = Counter(_problem(verdict) for verdict in verdicts if verdict.preferred is None)
     looked = [own for verdict in verdicts for own, _ in jurors_of(verdict)] or verdicts
     figures = Figures(
         num_asked=len(verdicts),
         num_given=sum(verdict.preferred is not None for verdict in verdicts),
+        num_not_asked=problems.get("not_asked", 0),
         position=position_figures(looked),
         length=length_figures(verdicts, others, against),
         family=family_figures(verdicts, models, others, against),
         kappa=_kappa(verdicts, people, seed),
         canaries=tuple(canaries),
     )
-    problems = Counter(_problem(verdict) for verdict in verdicts if verdict.preferred is None)
     return JudgeCard(
         judge=name,
         models=tuple(models),
@@ -177,9 +178,13 @@ def _card(
 
 
 def _problem(verdict: Verdict) -> str:
-    """The kind of problem that a missing verdict is counted as; of several, the first by name."""
-    problems = sorted(call.problem for call in verdict.calls if call.preferred is None and call.problem)
-    return problems[0] if problems else str(verdict.detail.get("problem") or "no_score")
+    """The kind of problem that a missing verdict is counted as: never asked for, or the first by name."""
+    problems = problems_of(verdict)
+    if "not_asked" in problems:
+        return "not_asked"
+    if jurors_of(verdict):
+        return str(verdict.detail.get("problem") or "no_quorum")
+    return problems[0] if problems else "no_score"
 
 
 def _kappa(verdicts: Sequence[Verdict], people: Mapping[str, Label], seed: int) -> Agreement:
@@ -206,14 +211,14 @@ def _jurors(verdicts: Sequence[Verdict]) -> _Jurors:
 
 
 def _others(name: str, jurors: _Jurors) -> dict[str, Label]:
-    """What most of the other jurors say of each comparison."""
+    """What most of the other jurors say, where there are two or more: of two, nothing tells who is right."""
     labels: dict[str, list[Label]] = {}
     for other, (_, verdicts) in jurors.items():
         for verdict in verdicts:
             if other != name and verdict.preferred is not None and not are_identical(verdict.comparison):
                 label = label_of(verdict.comparison, verdict.preferred)
                 labels.setdefault(names_of(verdict.comparison).id, []).append(label)
-    return {comparison: most(of_one) for comparison, of_one in labels.items()}
+    return {comparison: most(of_one) for comparison, of_one in labels.items() if len(of_one) > 1}
 
 
 def _alpha(jurors: _Jurors, seed: int) -> Agreement:

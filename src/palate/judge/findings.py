@@ -56,6 +56,8 @@ class Figures:
 
     num_asked: int
     num_given: int
+    num_not_asked: int
+    """Of those that are missing: a budget or a key was at its end, which is not the judge's doing."""
     position: PositionFigures
     length: LengthFigures
     family: FamilyFigures
@@ -125,13 +127,14 @@ def _turned_by_text(canaries: Sequence[CanaryResult]) -> int:
 
 
 def _silence(figures: Figures) -> Finding | None:
-    if not figures.num_asked or 2 * figures.num_given > figures.num_asked:
+    num_reached = figures.num_asked - figures.num_not_asked
+    if not num_reached or 2 * figures.num_given > num_reached:
         return None
     what = "It gives no verdict on half of the comparisons or more, and the others need not stand for these."
     return Finding(
         "silent",
         what if figures.num_given else "It gives no verdict at all.",
-        f"{figures.num_asked - figures.num_given} of {figures.num_asked} verdicts are missing",
+        f"{num_reached - figures.num_given} of {num_reached} verdicts are missing",
     )
 
 
@@ -174,7 +177,7 @@ def _length(length: LengthFigures, canaries: Sequence[CanaryResult]) -> Finding 
     if excess is not None and excess.num >= _LEAST_VOTES:
         kind = "longer" if excess.value > 0 else "shorter"
         excess = excess if excess.value > 0 else _opposite(excess)
-        if excess.interval_95[0] <= _EXCESS:
+        if excess.interval_95[0] <= _EXCESS or not _leans_itself(excess, longer, kind == "longer"):
             return None
         what = f"It prefers {kind} answers more than {_others(excess)} do."
         return Finding("length_bias", what, _excess_evidence(excess, f"the {kind} answer"))
@@ -201,7 +204,7 @@ def _family(family: FamilyFigures) -> Finding | None:
         return None
     own = " and ".join(family.own_families)
     if excess is not None and excess.num >= _LEAST_VOTES:
-        if excess.interval_95[0] <= _EXCESS:
+        if excess.interval_95[0] <= _EXCESS or not _leans_itself(excess, preference, to_more=True):
             return None
         return Finding(
             "family_bias",
@@ -317,6 +320,12 @@ def _vote_warnings(kappa: Agreement) -> list[str]:
             f"{more} with votes are too few to show that the judge shares your taste: vote on more of them."
         ]
     return []
+
+
+def _leans_itself(excess: Excess, own: Rate, to_more: bool) -> bool:
+    """Whether the leaning is the judge's: jurors may lean the other way, and votes are what counts."""
+    low, high = own.interval_95 or (0.0, 1.0)
+    return excess.against == "votes" or (low > 0.5 + _LEANING if to_more else high < 0.5 - _LEANING)
 
 
 def _others(excess: Excess) -> str:

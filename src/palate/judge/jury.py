@@ -16,7 +16,7 @@ from palate.records import Comparison, JudgeCall, Verdict
 from palate.statistics import dawid_skene
 from palate.watcher import Watcher
 
-__all__ = ["Jury", "Pooling", "jurors_of"]
+__all__ = ["Jury", "Pooling", "jurors_of", "problems_of"]
 
 Pooling = Literal["majority", "dawid_skene"]
 
@@ -138,6 +138,14 @@ def jurors_of(verdict: Verdict) -> list[tuple[Verdict, tuple[str, ...]]]:
         )
         for juror in jurors
     ]
+
+
+def problems_of(verdict: Verdict) -> list[str]:
+    """The kinds of problem of all looks that gave nothing, a jury's jurors' too; by name, each once."""
+    own = [juror for juror, _ in jurors_of(verdict)] or [verdict]
+    kinds = [call.problem for one in own for call in one.calls if call.preferred is None]
+    kinds += [str(one.detail.get("problem") or "") for one in own if one.preferred is None]
+    return sorted({kind for kind in kinds if kind})
 
 
 def _plain(verdict: Verdict) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from palate.judge.canaries import CanaryResult, run_canaries
 from palate.judge.card import JudgeCard, judge_card
 from palate.judge.examples import choose_examples
 from palate.judge.judging import Judge
+from palate.judge.jury import jurors_of, problems_of
 from palate.judge.verdict_pairs import PairsFromVerdicts, pairs_from_verdicts
 from palate.records import SetAside, Verdict, Vote
 from palate.watcher import Watcher
@@ -297,11 +298,12 @@ def shortfall(judged: Judged) -> WorkError | None:
     """
     card = judged.card.as_dict()
     reasons = ", ".join(f"{count:,} {name}" for name, count in card["missing_reasons"].items())
-    if num_not_asked := card["missing_reasons"].get("not_asked", 0):
+    if not_asked := [verdict for verdict in judged.verdicts if "not_asked" in problems_of(verdict)]:
+        of_jurors = " of a juror or more" if card["judges"] else ""
         return WorkError(
-            f"{num_not_asked:,} of {card['num_asked']:,} verdicts were never asked for",
+            f"{len(not_asked):,} of {card['num_asked']:,} verdicts{of_jurors} were never asked for",
             where=judged.files["verdicts"],
-            why=next((v.reason for v in judged.verdicts if "not_asked" in v.reason), ""),
+            why=next((v.reason for v in _each_own(not_asked[0]) if "not_asked" in v.reason), ""),
             next="the same command again asks for these, and for nothing that was answered",
         )
     if not card["num_given"]:
@@ -321,6 +323,10 @@ def shortfall(judged: Judged) -> WorkError | None:
     if judged.pairs is not None and not judged.pairs.pairs:
         return WorkError("no verdict makes a pair", why=_of_no_pairs(judged.pairs))
     return None
+
+
+def _each_own(verdict: Verdict) -> list[Verdict]:
+    return [verdict, *(juror for juror, _ in jurors_of(verdict))]
 
 
 def _of_no_pairs(made: PairsFromVerdicts) -> str:
