@@ -152,12 +152,36 @@ def test_models_have_letters_until_they_are_revealed() -> None:
     (contest,) = stand(box, items, reveal=False)["contests"]
     assert {contest["first"], contest["second"]} == {"A", "B"}
     assert "secret-tuned" in json.dumps(stand(box, items))
-    # The seed decides which is A, so that the letter says nothing of which model came first.
-    firsts = {
-        standing(box.ballots, items, Settings(seed=seed), reveal=False).contests[0].first
-        for seed in range(20)
-    }
-    assert firsts == {"A", "B"}
+    # The seed decides which is A, and A comes first: neither letter nor place says which model was always a.
+    hidden_contests = [
+        standing(box.ballots, items, Settings(seed=seed), reveal=False).contests[0] for seed in range(20)
+    ]
+    assert {(contest.first, contest.second) for contest in hidden_contests} == {("A", "B")}
+    assert {contest.result.win_rate for contest in hidden_contests} == {0.0, 1.0}
+
+
+def test_the_figures_of_models_do_not_depend_on_which_items_came_first() -> None:
+    """Votes that are exported and imported elsewhere make items in the order of the votes."""
+    items = items_of(
+        comparison("p0", "x", "y", ("old", "new")),
+        comparison("p1", "x", "y", ("new", "old")),
+        comparison("p2", "x", "y", ("tuned", "base")),
+        comparison("p3", "x", "y", ("base", "old")),
+        comparison("p4", "x", "y", ("base", "tuned")),
+    )
+    box = Box()
+    for item in items[:4]:
+        box.vote(item, "b")
+    found = [stand(box, order)["contests"] for order in (items[:4], items[3::-1])]
+    assert found[0] == found[1]
+    # base is never b where votes are; new is once b and once a.
+    assert [(one["first"], one["second"]) for one in found[0]] == [
+        ("base", "old"), ("new", "old"), ("tuned", "base"),
+    ]  # fmt: skip
+    with_unvoted = stand(box, items)["contests"]
+    assert [(one["first"], one["second"], one["num_without_votes"]) for one in with_unvoted] == [
+        ("base", "old", 0), ("new", "old", 0), ("tuned", "base", 1),
+    ]  # fmt: skip
 
 
 def test_three_models_are_ranked() -> None:

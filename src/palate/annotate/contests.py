@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from typing import Any
@@ -60,18 +61,24 @@ def _models_of(item: Item, called: Callable[[str], str]) -> tuple[str, str] | No
 
 
 def model_contests(
-    items: Sequence[Item], pooled: Sequence[PooledVote], called: Callable[[str], str] = str
+    items: Sequence[Item],
+    pooled: Sequence[PooledVote],
+    called: Callable[[str], str] = str,
+    *,
+    hidden: bool = False,
 ) -> list[ModelContest]:
-    """Each two models that items compare, in the order of the items; of the first one `a` is the first.
+    """Each two models that items compare, in the order of their names.
 
+    The second is the one whose completions are `b` in all that were voted on, else the later name; always
+    the later one where the models are `hidden`: of base and tuned, the place would tell which is which.
     `called` gives the name under which a model is spoken of. Intervals are clustered by prompt.
     """
+    num_items = Counter(frozenset(models) for item in items if (models := _models_of(item, called)))
     order: dict[frozenset[str], tuple[str, str]] = {}
-    num_items: dict[frozenset[str], int] = {}
-    for item in items:
-        if (models := _models_of(item, called)) is not None:
-            order.setdefault(frozenset(models), models)
-            num_items[frozenset(models)] = num_items.get(frozenset(models), 0) + 1
+    if not hidden:
+        order |= _orders(_models_of(item, called) for item in items)
+        order |= _orders(_models_of(vote.item, called) for vote in pooled)
+    order = {pair: order.get(pair) or _by_name(pair) for pair in num_items}
     outcomes: dict[frozenset[str], list[tuple[Outcome, str]]] = {pair: [] for pair in order}
     for vote in pooled:
         if (models := _models_of(vote.item, called)) is None:
@@ -87,9 +94,23 @@ def model_contests(
             win_rate([outcome for outcome, _ in found], [prompt for _, prompt in found]),
             num_items[pair] - len(found),
         )
-        for pair, (first, second) in order.items()
+        for pair, (first, second) in sorted(order.items(), key=lambda known: known[1])
         for found in [outcomes[pair]]
     ]
+
+
+def _orders(found: Iterable[tuple[str, str] | None]) -> dict[frozenset[str], tuple[str, str]]:
+    """How each two models stand: as they always do, else by name."""
+    order: dict[frozenset[str], tuple[str, str]] = {}
+    for models in found:
+        if models is not None and order.setdefault(frozenset(models), models) != models:
+            order[frozenset(models)] = _by_name(models)
+    return order
+
+
+def _by_name(models: Iterable[str]) -> tuple[str, str]:
+    first, second = sorted(models)
+    return first, second
 
 
 def model_ranking(

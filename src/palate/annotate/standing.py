@@ -158,7 +158,7 @@ def standing(ballots: Ballots, items: Iterable[Item], settings: Settings, *, rev
         annotators=tuple(habits_of(ballots, name, by_id) for name in ballots.annotators),
         agreement=_agreement(ballots, pooled, settings.seed),
         disagreements=tuple(disagreements(pooled)),
-        contests=tuple(model_contests(list(by_id.values()), pooled, called)),
+        contests=tuple(model_contests(list(by_id.values()), pooled, called, hidden=not reveal)),
         ranking=model_ranking(pooled, settings.seed, called),
         circles=circles(pooled),
         notes=_latest_notes(known, by_id),
