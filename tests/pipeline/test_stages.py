@@ -77,8 +77,8 @@ def test_a_run_does_everything_once(tmp_path: Path, base: Path) -> None:
     folder = RunFolder(recipe.output)
     made = sorted(file.name for file in folder.path.iterdir() if not file.name.startswith("."))
     assert made == [
-        "adapter", "audit.json", "checkpoints", "data.json", "environment.json", "evaluation", "lineage.json",
-        "metrics.jsonl", "recipe.yaml", "report.html", "summary.json",
+        "adapter", "audit.json", "checkpoints", "data.json", "environment.json", "evaluation",
+        "findings.json", "lineage.json", "metrics.jsonl", "recipe.yaml", "report.html", "summary.json",
     ]  # fmt: skip
     times = {
         f: f.stat().st_mtime_ns for f in folder.path.rglob("*") if f.is_file() and f.name != "recipe.yaml"

@@ -52,11 +52,11 @@ class Judgements:
     def of(self, comparison: Comparison) -> Verdict | None:
         """The verdict on this comparison, its sides named as this one names them; None where it is missing.
 
-        Equal answers are a tie, whoever was asked.
+        Equal answers that nobody was asked about are a tie.
         """
-        if are_identical(comparison):
-            return Verdict(comparison, self.judge, "tie", "the answers are the same")
         found = self._by_id.get(names_of(comparison).id)
+        if found is None and are_identical(comparison):
+            return Verdict(comparison, self.judge, "tie", "the answers are the same")
         if found is None or found.preferred is None:
             return None
         preferred = side_of(comparison, label_of(found.comparison, found.preferred))

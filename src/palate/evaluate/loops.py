@@ -17,9 +17,11 @@ _MIN_ROUNDS = 3
 
 
 def repeated_share(text: str) -> float:
-    """The share of its four-token runs that stood in it before; 0 for a text with fewer than five tokens."""
-    tokens = tokens_of(text)
-    grams = [tuple(tokens[start : start + _ORDER]) for start in range(len(tokens) - _ORDER + 1)]
+    """The share of its four-token runs that stood in it before; 0 for a text without any.
+
+    Runs of signs alone do not count: a line under a heading or in a table is drawn, not said.
+    """
+    grams = _runs_of(tokens_of(text))
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
 
 
@@ -27,9 +29,14 @@ def is_repeating(text: str) -> bool:
     """Whether it ends in a loop (the same up to 64 tokens three times or more, 12 tokens or more in all), or
     half of its four-token runs stood in it before (of a text that has 16 or more)."""
     tokens = tokens_of(text)
-    if len(tokens) - _ORDER + 1 >= _MIN_GRAMS and repeated_share(text) >= _MAX_REPEATED:
+    if len(_runs_of(tokens)) >= _MIN_GRAMS and repeated_share(text) >= _MAX_REPEATED:
         return True
     return _ends_in_a_loop(tokens)
+
+
+def _runs_of(tokens: Sequence[str]) -> list[tuple[str, ...]]:
+    runs = (tuple(tokens[start : start + _ORDER]) for start in range(len(tokens) - _ORDER + 1))
+    return [run for run in runs if any(token[0].isalnum() for token in run)]
 
 
 def _ends_in_a_loop(tokens: Sequence[str]) -> bool:
@@ -39,6 +46,5 @@ def _ends_in_a_loop(tokens: Sequence[str]) -> bool:
         while length < len(tokens) and tokens[-length - 1] == tokens[-length - 1 + period]:
             length += 1
         if length >= max(_MIN_ROUNDS * period, _MIN_LOOP_TOKENS):
-            # Rows of signs, as under a heading or in a table, are drawn and not said.
             return any(token[0].isalnum() for token in tokens[-period:])
     return False
