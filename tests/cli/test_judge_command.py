@@ -63,8 +63,9 @@ def write_preferences(path: str, num: int) -> None:
     Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def test_other_commands_do_not_wait_for_its_statistics() -> None:
-    program = "import sys, palate.cli.app; print(sorted({'scipy.stats', 'torch'} & set(sys.modules)))"
+@pytest.mark.parametrize("module", ["palate.cli.app", "palate.cli.judge", "palate.judge"])
+def test_nobody_waits_for_statistics_before_they_are_needed(module: str) -> None:
+    program = f"import sys, {module}; print(sorted({{'scipy.stats', 'torch'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -27,8 +27,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scipy.stats import binom
-
 from palate.judge.canary_questions import CANARIES, Canary, CanaryName, is_forced, make_canaries
 from palate.judge.judging import Judge
 from palate.judge.jury import jurors_of
@@ -141,8 +139,15 @@ class CanaryResult:
 
 def num_slips_allowed(num_given: int) -> int:
     """How many wrong verdicts of `num_given` an honest judge may give: see the module's docstring."""
-    allowed = next(k for k in range(num_given + 1) if binom.sf(k, num_given, 0.05) <= 0.02)
+    allowed = next(k for k in range(num_given + 1) if _more_than(k, num_given) <= 0.02)
     return max(min(allowed, num_given - 1), 0)
+
+
+def _more_than(k: int, num: int) -> float:
+    """The chance of more than k slips of `num`, with one in twenty."""
+    from scipy.special import bdtrc
+
+    return float(bdtrc(k, num, 0.05))
 
 
 def run_canaries(

@@ -12,7 +12,6 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t
 
 from palate.statistics.resampling import places
 from palate.statistics.win_rates import BESIDE, score_interval
@@ -49,5 +48,7 @@ def interval_of_rate(rate: float, effective: float, num_prompts: int) -> tuple[f
     """
     if num_prompts < 2:
         return 0.0, 1.0
-    quantile = float(t.ppf(0.975, num_prompts))
+    from scipy.special import stdtrit
+
+    quantile = float(stdtrit(num_prompts, 0.975))
     return score_interval(rate * effective, (1 - rate) * effective, 0.0, quantile)

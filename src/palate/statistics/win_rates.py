@@ -13,7 +13,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest, t
 
 from palate.records import Verdict
 
@@ -115,7 +114,9 @@ def win_rate(outcomes: Sequence[Outcome], prompt_ids: Sequence[Hashable] | None 
     elif len(sums) == 1:
         interval = (0.0, 1.0)  # one prompt says nothing about another
     else:
-        quantile = float(t.ppf(0.975, len(sums)))
+        from scipy.special import stdtrit  # not scipy.stats: `import palate.judge` would wait a second for it
+
+        quantile = float(stdtrit(len(sums), 0.975))
         interval = score_interval(num_wins / deff, num_losses / deff, num_ties / deff, quantile)
     settled = not interval[0] <= 0.5 <= interval[1]
     more = comparisons_needed(rate, num_compared, num_ties / num_compared, design_effect=deff)
@@ -179,8 +180,11 @@ def bootstrap_interval(
 
 def sign_test(num_wins: int, num_losses: int) -> float:
     """Two-sided exact p-value that wins and losses are equally likely; 1 without any. Ties are left out."""
-    decided = num_wins + num_losses
-    return float(binomtest(num_wins, decided, 0.5).pvalue) if decided else 1.0
+    from scipy.special import bdtr
+
+    fewer, decided = min(num_wins, num_losses), num_wins + num_losses
+    # At one half the two tails are alike; where they meet, the middle stands in both.
+    return min(2 * float(bdtr(fewer, decided, 0.5)), 1.0) if decided else 1.0
 
 
 def comparisons_needed(
