@@ -173,6 +173,74 @@ def test_progress_tells_beforehand_how_many_there_will_be() -> None:
     )
 
 
+def plainly_counted(items: list[Item], settings: Settings, box: Box, by: str) -> tuple[int, int]:
+    """Done and left, by going through all items: what the queue keeps up to date as votes come and go."""
+    ballots, queue = box.ballots, Queue(items, settings)
+    votes = ballots.of_annotator(by)
+    wanted = float("inf") if settings.overlap == "all" else settings.overlap
+    still = [
+        id
+        for id in queue._plan(by).order
+        if (id, 0) not in votes and len(ballots.voters(id)) < wanted and not ballots.adjudication(id)
+    ]
+    twice = queue._plan(by).repeated
+    cast = [vote.number for vote in votes.values()]
+    others = [
+        sum(number > votes[id, 0].number for number in cast) + len(still)
+        for id in twice
+        if (id, 0) in votes and (id, 1) not in votes
+    ]
+    others += [len(still) - place for place, id in enumerate(still, 1) if id in twice]
+    num_repeats = 0
+    for num in sorted(others, reverse=True):
+        num_repeats += num + num_repeats >= settings.repeat_after
+    return len(votes), len(still) + num_repeats
+
+
+@hypothesis_settings(deadline=None)
+@given(st.data())
+def test_what_is_kept_of_who_is_how_far_is_what_a_plain_count_says(data: st.DataObject) -> None:
+    num_items = data.draw(st.integers(1, 12))
+    settings = Settings(
+        order=data.draw(st.sampled_from(["given", "random", "least-certain"])),
+        overlap=data.draw(st.sampled_from([1, 2, "all"])),
+        repeat_share=data.draw(st.sampled_from([0, 0.3, 1])),
+        repeat_after=data.draw(st.integers(1, 5)),
+    )
+    items, box, people = some_items(num_items), Box(), ["ann", "ben", "cyd"]
+    num_known = data.draw(st.integers(1, num_items))
+    queue, done = Queue(items[:num_known], settings), []
+    for _ in range(data.draw(st.integers(0, 25))):
+        what = data.draw(
+            st.sampled_from(["vote", "vote", "vote", "again", "skip", "undo", "adjudicate", "add"])
+        )
+        item, by = data.draw(st.sampled_from(items[:num_known])), data.draw(st.sampled_from(people))
+        if what == "add":
+            num_known = num_items
+            queue.add(items)
+        elif what == "undo":
+            if done:
+                box.undo(done.pop(data.draw(st.integers(0, len(done) - 1))))
+        elif what == "skip":
+            done.append(box.skip(item, by=by))
+        elif what == "adjudicate":
+            done.append(box.adjudicate(item, "a", by=by))
+        else:
+            done.append(box.vote(item, by=by, repeat=int(what == "again")))
+        for name in data.draw(st.lists(st.sampled_from(people), unique=True)):
+            told = queue.progress(box.ballots, name)
+            assert (told.done, told.left) == plainly_counted(items[:num_known], settings, box, name)
+    for name in people:
+        told = queue.progress(box.ballots, name)
+        assert (told.done, told.left) == plainly_counted(items[:num_known], settings, box, name)
+    other = Box()  # a queue may be asked of other votes
+    assert queue.progress(other.ballots, "ann").done == 0
+    assert (
+        queue.progress(other.ballots, "ann").left
+        == plainly_counted(items[:num_known], settings, other, "ann")[1]
+    )
+
+
 def test_a_queue_takes_more_items() -> None:
     items = some_items(4)
     queue = Queue(items[:2], NO_REPEATS)

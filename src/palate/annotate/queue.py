@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_right
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 from heapq import nlargest
@@ -93,13 +93,37 @@ class Leases:
         return set(held)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Plan:
-    """What stays the same for one annotator as votes come in."""
+    """One annotator's order, and how much of it is open: kept, for to go through all items takes a while."""
 
     order: tuple[str, ...]
+    place_of: Mapping[str, int]
+    """Each item's place in the order."""
     repeated: frozenset[str]
     """The items that come twice."""
+    ballots: Ballots | None = None
+    """Those that `open` follows."""
+    num_changes: int = 0
+    """How many of their changes it knows."""
+    open: list[int] = field(default_factory=list)
+    """The places, rising, of what this annotator could still vote on for the first time."""
+    num_open_repeated: int = 0
+    """Of the open ones, those that come twice."""
+
+    def set_open(self, id: str, is_open: bool) -> None:
+        """Put an item among the open ones, or take it away; again changes nothing."""
+        place = self.place_of[id]
+        at = bisect_left(self.open, place)
+        was_open = at < len(self.open) and self.open[at] == place
+        if is_open == was_open:
+            return
+        if is_open:
+            self.open.insert(at, place)
+        else:
+            del self.open[at]
+        if id in self.repeated:
+            self.num_open_repeated += 1 if is_open else -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,18 +204,19 @@ class Queue:
 
     def progress(self, ballots: Ballots, annotator: str) -> Progress:
         """How far an annotator is, whatever is on others' screens at the moment."""
-        votes = ballots.of_annotator(annotator)
-        open_items = self._open(ballots, annotator)
-        repeated = self._plan(annotator).repeated
+        votes, plan = ballots.of_annotator(annotator), self._open(ballots, annotator)
+        num_open, least = len(plan.open), self.settings.repeat_after
         # A repeat comes only if enough others lie in between: counted as if all that is open came before all
         # that comes again. Where repeats come in between, the last few items may have fewer after them.
-        num_others = [repeat.num_since + len(open_items) for repeat in self._repeats(ballots, annotator)]
-        num_others += [len(open_items) - place for place, id in enumerate(open_items, 1) if id in repeated]
-        num_repeats = 0
+        num_others = [repeat.num_since + num_open for repeat in self._repeats(ballots, annotator)]
+        last = [plan.order[place] for place in plan.open[-least:]]
+        num_others += [len(last) - place for place, id in enumerate(last, 1) if id in plan.repeated]
+        # Before the last few are as many as are wanted in between.
+        num_repeats = plan.num_open_repeated - sum(id in plan.repeated for id in last)
         for num in sorted(num_others, reverse=True):
-            num_repeats += num + num_repeats >= self.settings.repeat_after
+            num_repeats += num >= least or num + num_repeats >= least
         done = sum(id in self._items for id, _ in votes)
-        left = len(open_items) + num_repeats
+        left = num_open + num_repeats
         return Progress(done, left, done + left, pace(votes.values()), left == 0)
 
     def _shown(self, annotator: str, id: str, repeat: int) -> Shown:
@@ -205,18 +230,30 @@ class Queue:
             if self.settings.order != "given":
                 order.sort(key=lambda id: _hash(seed, annotator, id, "order"))
             twice = (id for id in order if _hash(seed, annotator, id, "twice") < share * 2**64)
-            plan = self._plans[annotator] = _Plan(tuple(order), frozenset(twice))
+            place_of = {id: place for place, id in enumerate(order)}
+            plan = self._plans[annotator] = _Plan(tuple(order), place_of, frozenset(twice))
         return plan
 
-    def _open(self, ballots: Ballots, annotator: str) -> list[str]:
-        """What this annotator could still vote on for the first time, in this annotator's order."""
+    def _open(self, ballots: Ballots, annotator: str) -> _Plan:
+        """The annotator's plan, up to date: of the items, those that votes came to or left are looked at."""
+        plan, changed = self._plan(annotator), ballots.changes
         votes, voters, adjudicated = ballots.of_annotator(annotator), ballots.voters, ballots.adjudication
         wanted = self._num_wanted
-        return [
-            id
-            for id in self._plan(annotator).order
-            if (id, 0) not in votes and len(voters(id)) < wanted and adjudicated(id) is None
+        is_new = plan.ballots is not ballots
+        ids = plan.order if is_new else changed[plan.num_changes :]
+        are_open = [
+            id for id in ids if (id, 0) not in votes and len(voters(id)) < wanted and adjudicated(id) is None
         ]
+        if is_new:
+            plan.ballots, plan.open = ballots, [plan.place_of[id] for id in are_open]
+            plan.num_open_repeated = len(plan.repeated.intersection(are_open))
+        else:
+            among = set(are_open)
+            for id in ids:
+                if id in plan.place_of:
+                    plan.set_open(id, id in among)
+        plan.num_changes = len(changed)
+        return plan
 
     @property
     def _num_wanted(self) -> float:
@@ -228,7 +265,8 @@ class Queue:
         taken, skipped, leased = set(held), ballots.skipped_by(annotator), self.leases.items
         fresh: list[str] = []
         later: list[str] = []
-        for id in self._open(ballots, annotator):
+        plan = self._open(ballots, annotator)
+        for id in (plan.order[place] for place in plan.open):
             showing = (id, 0)
             if showing in taken or (id in leased and not self._is_free(id, ballots, annotator, now)):
                 continue

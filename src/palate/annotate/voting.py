@@ -74,9 +74,8 @@ class Voting:
         Raises:
             StoreUnavailable: the store cannot be read or written.
         """
-        if self.store.setting(IDENTITY) is None:
-            self.store.set_setting(IDENTITY, secrets.token_hex(8))
-        return str(self.store.setting(IDENTITY))
+        known = self.store.setting(IDENTITY)
+        return str(self.store.settled(IDENTITY, secrets.token_hex(8)) if known is None else known)
 
     @property
     def num_items(self) -> int:
