@@ -63,6 +63,8 @@ ALLOWED_TAGS = {
     "figcaption",
     "details",
     "summary",
+    "nav",
+    "a",
     "pre",
     "code",
     "b",
@@ -144,11 +146,18 @@ def assert_harmless(page: Page) -> None:
     assert "url(" not in page.style and "@import" not in page.style and "</" not in page.style
 
 
+def curve_plots(page: Page) -> list[dict[str, str | None]]:
+    """Those of metrics.jsonl: they tell from where to where a figure went."""
+    return [plot for plot in page.all("svg", "plot") if " from " in str(plot["aria-label"])]
+
+
 def test_a_whole_run_has_every_section_and_its_figures(run: Path) -> None:
     page = read(run)
     assert_harmless(page)
     sections = [attributes["id"] for attributes in page.all("section") if "id" in attributes]
-    assert sections == ["samples", "curves", "data", "speed", "recipe", "lineage", "environment"]
+    assert sections == [
+        "curves", "win-rates", "samples", "lengths", "data", "speed", "recipe", "lineage", "environment",
+    ]  # fmt: skip
     for expected in (
         "The tuned model answers better than the base model, by the judge “shorter”.",
         "95% interval 68.7% to 98.5%",
@@ -172,8 +181,8 @@ def test_the_verdict_comes_first(run: Path) -> None:
     assert (
         html.index("<h1>")
         < html.index('class="tiles"')
-        < html.index('id="samples"')
         < html.index('id="curves"')
+        < html.index('id="samples"')
     )
 
 
@@ -285,14 +294,14 @@ def test_missing_metrics_are_said_where_the_curves_would_be(run: Path) -> None:
     (run / "metrics.jsonl").unlink()
     page = read(run)
     assert "metrics.jsonl is not there, so there is nothing to draw." in page.text
-    assert not page.all("svg", "plot")
+    assert not curve_plots(page)
 
 
 def test_empty_metrics_are_said_too(run: Path) -> None:
     (run / "metrics.jsonl").write_text("", encoding="utf-8")
     page = read(run)
     assert "No step is recorded in metrics.jsonl yet." in page.text
-    assert not page.all("svg", "plot")
+    assert not curve_plots(page)
 
 
 def test_a_run_that_has_only_trained_claims_nothing_about_answers(run: Path) -> None:
@@ -307,7 +316,7 @@ def test_a_run_that_has_only_trained_claims_nothing_about_answers(run: Path) -> 
 
 def test_the_best_step_is_marked_in_every_curve_and_table(tmp_path: Path) -> None:
     page = read(synthetic.write_run(tmp_path / "run"))
-    plots = page.all("svg", "plot")
+    plots = curve_plots(page)
     assert len(plots) == 8 == len(page.all("g", "best-step"))
     assert all(str(plot["aria-label"]).endswith("best step 100") for plot in plots)
     assert page.text.count("best: step 100") == 8
@@ -318,7 +327,7 @@ def test_the_best_step_is_marked_in_every_curve_and_table(tmp_path: Path) -> Non
 def test_without_a_best_step_none_is_marked(run: Path) -> None:
     synthetic.write_json(run / "summary.json", synthetic.summary(60) | {"best_step": None})
     page = read(run)
-    assert page.all("svg", "plot")
+    assert curve_plots(page)
     assert not page.all("g", "best-step") and not page.all("tr", "best")
 
 
@@ -340,7 +349,7 @@ def test_a_loss_that_was_never_a_number_is_said_although_nothing_can_be_drawn(ru
     synthetic.write_metrics(run, [{"step": 1, "split": "train", "loss": math.nan}])
     page = read(run)
     assert "Loss: no finite number at 1 of 1 training step (1)" in page.text
-    assert not page.all("svg", "plot")
+    assert not curve_plots(page)
 
 
 def test_rows_that_do_not_add_up_are_said(run: Path) -> None:
@@ -349,8 +358,8 @@ def test_rows_that_do_not_add_up_are_said(run: Path) -> None:
     content["eval"]["num_set_aside"], content["eval"]["num_kept"] = 2, 52
     synthetic.write_json(run / "data.json", content)
     page = read(run)
-    assert "does not add up: 4 rows are unaccounted for" in page.text
-    assert "but the reasons below cover 0 of them" in page.text
+    assert "That does not add up: 4 rows are unaccounted for." in page.text
+    assert "But the reasons below cover 0 of them." in page.text
 
 
 def test_invisible_characters_of_an_answer_are_shown_as_signs(run: Path) -> None:
@@ -395,7 +404,7 @@ def test_many_prompts_fold_and_then_end_with_a_count(run: Path) -> None:
     page = read(run)
     assert len(page.all("article")) == 200
     assert "188 more prompts" in page.text
-    assert "24 further prompts are in evaluation/comparison.json." in page.text
+    assert "24 further prompts are in evaluation/comparison.json: this page shows 200 of 224." in page.text
 
 
 def test_a_long_run_stays_small_and_says_what_its_tables_leave_out(tmp_path: Path) -> None:

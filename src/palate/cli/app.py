@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import cyclopts
 from cyclopts import Parameter
@@ -185,17 +185,19 @@ def _show_findings(folder: Path) -> None:
 
 
 @app.command
-def report(run: Path, *, as_json: AsJson = False) -> None:
+def report(run: Path, *, language: Literal["en", "zh"] = "en", as_json: AsJson = False) -> None:
     """Write a run's report.html: one file, no network.
 
     Parameters
     ----------
     run
         A run folder.
+    language
+        What the report is written in: English or Chinese.
     """
     from palate.report import build_report
 
-    page = build_report(run)
+    page = build_report(run, language=language)
     if as_json:
         print_json({"report": str(page)})
     else:

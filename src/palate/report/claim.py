@@ -115,12 +115,15 @@ def _claim_of_several(
         if names:
             base = comparison.names[0]
             said.append(say(f"claim_several_{tone}", n=len(names), names=say.joined(names), base=base))
-    head = say("clause_semicolon").join(said)
+    first, *others = said
+    head = say("sentence_space").join(
+        [first + _by_judge(comparison, say), *(f"{one}{say('full_stop')}" for one in others)]
+    )
     overall: Tone = "better" if "better" in tones.values() else "open"
     if set(tones.values()) == {"worse"}:
         overall = "worse"
     words = [_counts_in_words(rate, rate.of, rate.against, say) for rate in rates]
-    return Claim(head[0].upper() + head[1:] + _by_judge(comparison, say), overall, (*words, *reward))
+    return Claim(head, overall, (*words, *reward))
 
 
 def _words(comparison: Comparison, figures: WinRate, say: Phrases) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from typing import Any
+from unicodedata import east_asian_width
 
 from markupsafe import Markup
 
@@ -13,10 +14,10 @@ from palate.report.wording import visible
 
 __all__ = ["MODEL_COLOURS", "Words", "colour_of", "draw_figure", "text_at"]
 
-WIDTH_INCHES = 6.2
 MODEL_COLOURS = ("contrast", "accent", "third", "fourth")
 """The baseline's first; the same in every plot and beside every name."""
-MAX_LABEL_CHARACTERS = 60
+MAX_LABEL_COLUMNS = 46
+"""Of a label: a letter takes one, a Chinese character two."""
 
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
@@ -57,12 +58,18 @@ class Words:
         self.texts: dict[str, str] = {}
 
     def __call__(self, text: str) -> str:
-        clean = " ".join(visible(text).split())
-        if len(clean) > MAX_LABEL_CHARACTERS:
-            clean = clean[: MAX_LABEL_CHARACTERS - 1] + "…"
         stand_in = f"¤{len(self.texts)}¤"
-        self.texts[stand_in] = clean
+        self.texts[stand_in] = _shortened(" ".join(visible(text).split()))
         return stand_in
+
+
+def _shortened(text: str) -> str:
+    columns = 0
+    for place, character in enumerate(text):
+        columns += 2 if east_asian_width(character) in "WF" else 1
+        if columns > MAX_LABEL_COLUMNS:
+            return f"{text[: place - 1]}…"
+    return text
 
 
 def colour_of(model: int) -> str:
@@ -71,13 +78,18 @@ def colour_of(model: int) -> str:
 
 
 def draw_figure(
-    paint: Callable[[Any, Words], None], *, height_inches: float, name: str, label: str, styles: StyleSheet
+    paint: Callable[[Any, Words], None],
+    *,
+    size_inches: tuple[float, float],
+    name: str,
+    label: str,
+    styles: StyleSheet,
 ) -> Markup:
     """What `paint` draws into a figure, as an inline SVG element; the same bytes for the same numbers.
 
     Args:
         paint: gets the figure, and the `Words` through which all text goes.
-        height_inches: of a figure that is `WIDTH_INCHES` wide.
+        size_inches: width and height; on the page it is as wide as its place, and the text grows with it.
         name: prefixes the drawing's ids.
         label: what a screen reader says.
         styles: of the page.
@@ -89,12 +101,12 @@ def draw_figure(
 
     words = Words()
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH_INCHES, height_inches))
+        figure = Figure(figsize=size_inches)
         FigureCanvasSVG(figure)
         paint(figure, words)
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return embed(text.getvalue(), name=name, label=label, styles=styles, texts=words.texts)
+    return embed(text.getvalue(), name=name, label=visible(label), styles=styles, texts=words.texts)
 
 
 def text_at(axes: Any, place: float, height: float, text: str, **look: Any) -> None:

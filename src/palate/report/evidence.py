@@ -56,7 +56,7 @@ def win_rates(comparison: Comparison, say: Phrases) -> Plotted | None:
     rates = [rate for rate in _rates(comparison) if rate.win_rate is not None]
     if not rates:
         return None
-    rows = tuple(_rate_row(rate, comparison, say) for rate in rates)
+    rows = tuple(_rate_row(rate, say) for rate in rates)
     columns = tuple(say(name) for name in RATE_COLUMNS)
     numbers = _without_empty(Grid(columns, tuple(_rate_cells(rate, say) for rate in rates)))
     keys = [("accent", say("rate"))]
@@ -89,15 +89,13 @@ def _rates(comparison: Comparison) -> Sequence[PairedWinRate]:
     return (PairedWinRate(of=comparison.tuned, against=comparison.base, **counted),)
 
 
-def _rate_row(rate: PairedWinRate, comparison: Comparison, say: Phrases) -> Row:
+def _rate_row(rate: PairedWinRate, say: Phrases) -> Row:
     assert rate.win_rate is not None
-    names = comparison.names
-    colour = colour_of(names.index(rate.of)) if rate.of in names else "accent"
     corrected = (
         (rate.length_controlled_win_rate, rate.length_controlled_interval_95, "third"),
         (rate.agreement_corrected_win_rate, rate.agreement_corrected_interval_95, "fourth"),
     )
-    lanes: list[tuple[Mark | Spread, ...]] = [(Mark(rate.win_rate, rate.interval_95, colour),)]
+    lanes: list[tuple[Mark | Spread, ...]] = [(Mark(rate.win_rate, rate.interval_95),)]
     lanes += [
         (Mark(share, interval, its_colour, strong=False),)
         for share, interval, its_colour in corrected

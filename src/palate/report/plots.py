@@ -14,7 +14,7 @@ from palate.report.svg import COLOURS, StyleSheet
 
 __all__ = ["draw", "smoothing_window"]
 
-HEIGHT_INCHES = 3.1
+SIZE_INCHES = (6.2, 3.1)
 MAX_POINTS = 600
 """More points than a plot has dots across say nothing more; above this, neighbours are averaged."""
 
@@ -31,7 +31,7 @@ def draw(curve: Curve, styles: StyleSheet) -> Markup:
         _paint(figure.add_axes((0.095, 0.125, 0.89, 0.78)), curve, words)
 
     return draw_figure(
-        paint, height_inches=HEIGHT_INCHES, name=curve.panel.name, label=curve.label, styles=styles
+        paint, size_inches=SIZE_INCHES, name=curve.panel.name, label=curve.label, styles=styles
     )
 
 

@@ -13,7 +13,9 @@ from palate.report.svg import COLOURS, StyleSheet
 
 __all__ = ["Band", "Mark", "Row", "RowPlot", "Spread", "draw_rows"]
 
-SMALL, NORMAL = 9.0, 10.0
+WIDTH_INCHES = 4.9
+"""Narrower than a curve: a phone shows it in nearly this size, and its names can still be read."""
+SMALL, NORMAL = 8.5, 9.5
 """Points: of axes and levels, of names and figures."""
 TOP, NAME, LANE, GAP, BOTTOM = 0.26, 0.25, 0.16, 0.2, 0.3
 """Inches: above all rows, of a row's name, of each of its lanes, below it, and of the axis."""
@@ -84,20 +86,24 @@ def draw_rows(plot: RowPlot, styles: StyleSheet) -> Markup:
             _paint_row(axes, row, top, words)
             top += height
 
-    return draw_figure(paint, height_inches=total, name=plot.name, label=plot.label, styles=styles)
+    return draw_figure(
+        paint, size_inches=(WIDTH_INCHES, total), name=plot.name, label=plot.label, styles=styles
+    )
 
 
 def _paint_axis(axes: Any, plot: RowPlot, words: Words) -> None:
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
+    from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 
     axes.grid(True, axis="x")
     axes.tick_params(axis="x", labelsize=SMALL)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
     if plot.share:
+        axes.xaxis.set_major_locator(FixedLocator([0, 0.25, 0.5, 0.75, 1]))
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        # The labels at both ends would be cut off by the page's edge if they were centred on their ticks.
-        for label, side in zip(axes.get_xticklabels(), ["left", *["center"] * 3, "right"], strict=False):
-            label.set_ha(side)
+        # Centred on their ticks, the outermost labels would be cut off by the figure's edge.
+        first, *_, last = axes.get_xticklabels()
+        first.set_ha("left")
+        last.set_ha("right")
     if plot.level is not None:
         place, meaning = plot.level
         bottom = axes.get_ylim()[0]

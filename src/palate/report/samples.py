@@ -89,20 +89,20 @@ def _view(comparison: Comparison, sample: Sample, number: int, say: Phrases) -> 
 def _verdicts(sample: Sample, say: Phrases) -> tuple[tuple[str, str], ...]:
     if not sample.verdicts_of:
         own = sample.verdicts or ((sample.verdict,) if sample.verdict is not None else ())
-        return tuple(_in_words(own, say))
+        return tuple(_in_words(own, "verdict", say))
     return tuple(
         (say("labelled", name=name, text=words), kind)
         for name, own in sample.verdicts_of.items()
-        for words, kind in _in_words(own, say)
+        for words, kind in _in_words(own, "verdict_of", say)
     )
 
 
-def _in_words(verdicts: Sequence[str | None], say: Phrases) -> list[tuple[str, str]]:
+def _in_words(verdicts: Sequence[str | None], wording: str, say: Phrases) -> list[tuple[str, str]]:
     given = [verdict for verdict in verdicts if verdict is not None]
     if not given:
         return []
     if len(verdicts) == 1:
-        return [(say(f"verdict_{given[0]}"), given[0])]
+        return [(say(f"{wording}_{given[0]}"), given[0])]
     wins, losses, ties = (given.count(kind) for kind in ("win", "loss", "tie"))
     kind = "win" if wins > losses else "loss" if losses > wins else "mixed"
     return [(say("verdict_counts", wins=wins, losses=losses, ties=ties), kind)]

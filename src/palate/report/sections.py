@@ -54,7 +54,10 @@ def _win_rate_tile(comparison: Comparison | None, say: Phrases) -> Fact | None:
         return None
     figures = comparison.win_rate
     interval, share = figures.interval_95, figures.win_rate
-    return Fact(say("tile_win_rate"), percent(share), say.interval(interval), interval, share)
+    name = say("tile_win_rate")
+    if len(comparison.names) > 2:
+        name = say("rate_row", of=comparison.tuned, against=comparison.base)
+    return Fact(name, percent(share), say.interval(interval), interval, share)
 
 
 def _held_out_tile(run: Run, say: Phrases) -> Fact | None:
@@ -85,7 +88,7 @@ def _preferred_share_tile(summary: RunSummary | None, say: Phrases) -> Fact | No
 
 
 def _length_tile(comparison: Comparison | None, say: Phrases) -> Fact | None:
-    if comparison is None or not {"base", "tuned"} <= comparison.figures.keys():
+    if comparison is None or len(comparison.names) > 2 or not {"base", "tuned"} <= comparison.figures.keys():
         return None
     base, tuned = (comparison.figures[side].mean_length_characters for side in ("base", "tuned"))
     if base is None or tuned is None:
@@ -113,7 +116,9 @@ def _training_tiles(summary: RunSummary | None, say: Phrases) -> list[Fact]:
 
 
 def answer_figures(comparison: Comparison, say: Phrases = ENGLISH) -> list[tuple[str, str, str]]:
-    """What the answers are like: name, base, tuned."""
+    """What the answers of two models are like: name, base, tuned."""
+    if len(comparison.names) > 2:
+        return []
     base, tuned = (comparison.figures.get(side, AnswerFigures()) for side in ("base", "tuned"))
     rows = [
         ("mean_score", base.mean_score, tuned.mean_score, number),
