@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -125,6 +126,23 @@ def test_each_known_defect_is_named(
     said = capsys.readouterr()
     assert (card()["headline"] is None) == ("withheld" in said.out) == (code == 1)
     assert Path("p.jsonl").exists() == (code == 0)
+
+
+def test_intervals_are_never_shown_narrower_than_they_are(
+    here: Path, server: RunningServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert palate("c.jsonl", "-o", "v.jsonl", "--model", "random", "--base-url", server.base_url) == 1
+    said, found = capsys.readouterr().out, card()
+    intervals = {
+        "position flips": found["position_flip_interval_95"],
+        "shown first preferred": found["win_rate_by_position"]["first_interval_95"],
+        "longer preferred": found["longer_win_rate_interval_95"],
+    }
+    for name, (low, high) in intervals.items():
+        shown = re.search(rf"{name}: .* \((\d+)% to (\d+)%\)", said)
+        assert shown
+        assert int(shown[1]) <= 100 * low < int(shown[1]) + 1
+        assert int(shown[2]) - 1 < 100 * high <= int(shown[2])
 
 
 def test_force_gives_headline_and_pairs_and_says_so(

@@ -84,6 +84,19 @@ def test_comparisons_are_taken_as_they_are(tmp_path: Path) -> None:
     assert (found.comparisons, found.votes, found.num_repeated) == ((comparison,), (), 1)
 
 
+@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+def test_comparisons_may_be_plain_text(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"c.{ending}"
+    if ending == "csv":
+        path.write_text("prompt,completion_a,completion_b\nWhy?,Because.,No idea.\n")
+    else:
+        path.write_text('{"prompt": "Why?", "completion_a": "Because.", "completion_b": "No idea."}\n')
+    found = read_judgeable(str(path))
+    assert found.set_aside == ()
+    (one,) = found.comparisons
+    assert (one.prompt, one.completion_a) == ((Message("user", "Why?"),), (Message("assistant", "Because."),))
+
+
 def test_columns_may_name_the_generators(tmp_path: Path) -> None:
     row = {"prompt": said_rows("q", "user"), "completion_a": said_rows("x"), "completion_b": said_rows("y"),
            "generator_a": "one", "generator_b": "two"}  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from palate.errors import CallError, WorkError
+from palate.errors import CallError, DataError, WorkError
 from palate.judge import JudgeSpec, Jury, ScorerJudge
 from palate.pipeline import build_judge, judge_file, read_material
 from palate.pipeline.judging import shortfall
@@ -75,6 +75,70 @@ def test_examples_are_taken_from_what_is_not_judged_where_there_is_enough(tmp_pa
     judged = {comparison.id for comparison in found.judgeable.comparisons}
     assert (len(found.examples), len(found.votes)) == (4, 5)
     assert judged.isdisjoint(vote.comparison.id for vote in found.examples)
+
+
+def write_votes(path: Path, said: Sequence[str], **columns: str) -> str:
+    """A row of plain text for each choice, on a comparison of its own."""
+    sides = [
+        {"prompt": f"p{n}", "completion_a": f"one {n}", "completion_b": f"two {n}"} for n in range(len(said))
+    ]
+    rows = [{**side, "preferred": choice, **columns} for side, choice in zip(sides, said, strict=True)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+@pytest.mark.parametrize("useless", ["tie", "both_bad"])
+def test_examples_are_taken_from_what_is_judged_where_the_others_give_too_few(
+    tmp_path: Path, useless: str
+) -> None:
+    """Votes on other comparisons are many, and none can be shown: under this rubric a tie neither."""
+    votes = write_votes(tmp_path / "v.jsonl", ["a", "b", "a", *[useless] * 6])
+    found = read_material(votes, votes=votes, num_examples=2, example_ties=False, limit=3)
+    assert [vote.preferred in ("a", "b") for vote in found.examples] == [True, True]
+
+
+def test_a_comparison_in_plain_text_with_a_choice_is_a_vote(tmp_path: Path) -> None:
+    votes = write_votes(tmp_path / "v.jsonl", ["a", "tie", "b"])
+    found = read_material(votes, votes=votes)
+    assert [vote.preferred for vote in found.votes] == ["a", "tie", "b"]
+    assert {vote.comparison.id for vote in found.votes} == {c.id for c in found.judgeable.comparisons}
+
+
+def test_what_is_no_vote_is_refused_with_no_option_that_is_not_there(tmp_path: Path) -> None:
+    """A judge's verdicts are no votes; `--columns` is an option of other commands."""
+    source = write_votes(tmp_path / "v.jsonl", ["a", "b"], judge="somebody")
+    with pytest.raises(DataError, match="no votes") as refused:
+        read_material(source, votes=source)
+    assert "--columns" not in str(refused.value)
+    assert "completion_a" in refused.value.next
+
+
+@pytest.mark.parametrize("name", ["output", "pairs"])
+def test_a_place_that_takes_no_file_is_refused_before_anything_is_asked(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("no folder")
+    places = {"output": tmp_path / "v.jsonl", "pairs": tmp_path / "p.jsonl"}
+    places[name] = tmp_path / "file" / "below" / "x.jsonl"
+    source = write_preferences(tmp_path / "d.jsonl", 2)
+    with pytest.raises(DataError, match="cannot take this file"):
+        judge_file(source, Sure("a"), places["output"], pairs=places["pairs"])
+    assert not (tmp_path / "v.jsonl").exists()
+
+
+def test_pairs_of_an_earlier_run_are_spoken_of(tmp_path: Path) -> None:
+    class Notes(Watcher):
+        def __init__(self) -> None:
+            self.said = ""
+
+        def note(self, text: str) -> None:
+            self.said += text
+
+    source = write_preferences(tmp_path / "d.jsonl", 4)
+    for judge, force, expected in ((ScorerJudge("shorter"), True, False), (Sure("a"), False, True)):
+        watcher = Notes()
+        judge_file(
+            source, judge, tmp_path / "v.jsonl", pairs=tmp_path / "p.jsonl", force=force, watcher=watcher
+        )
+        assert ("nothing to do with these verdicts" in watcher.said) is expected
 
 
 def test_the_same_file_as_votes_counts_every_vote(tmp_path: Path) -> None:

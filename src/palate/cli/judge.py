@@ -115,7 +115,7 @@ def judge(
     from palate.cli.judge_output import show_judged, show_rehearsal
     from palate.data.references import read_references
     from palate.judge.specs import KINDS, JudgeSpec, load_judges, with_defaults
-    from palate.pipeline.judges import DEFAULT_BATCH_SIZE, build_judge
+    from palate.pipeline.judges import DEFAULT_BATCH_SIZE, build_judge, takes_ties
     from palate.pipeline.judging import check_outputs, judge_material, read_material, rehearse
 
     check_outputs(pairs, output, pairs_output)
@@ -132,7 +132,10 @@ def judge(
         "max_tokens": max_tokens,
     }  # fmt: skip
     specs = with_defaults(specs, given)
-    material = read_material(pairs, votes=votes, num_examples=examples, limit=limit, seed=seed)
+    with_ties = examples is None or takes_ties(specs)
+    material = read_material(
+        pairs, votes=votes, num_examples=examples, example_ties=with_ties, limit=limit, seed=seed
+    )
     known = None if references is None else read_references(references)
     watcher = ConsoleWatcher()
     with _asking(asked, specs, watcher) as askers:

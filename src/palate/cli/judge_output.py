@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.text import Text
 from palate.cli.asking_options import show_asking
 from palate.cli.console import output_console, print_json
 from palate.data.excerpts import excerpt
+from palate.judge.findings import counted
 from palate.pipeline.judging import Judged, Material, shortfall
 
 __all__ = ["show_judged", "show_rehearsal"]
@@ -146,13 +148,14 @@ def _of_material(judged: Judged) -> Iterator[str]:
     said = judged.material.account()
     if said["num_repeated"] or said["num_set_aside"]:
         yield (
-            f"{said['num_comparisons']:,} comparisons judged, {said['num_repeated']:,} repeated ones "
-            f"left out, {said['num_set_aside']:,} rows set aside"
+            f"{counted(said['num_comparisons'], 'comparison')} judged, {said['num_repeated']:,} repeated "
+            f"left out, {counted(said['num_set_aside'], 'row')} set aside"
         )
     if said["num_votes_set_aside"]:
-        yield f"{said['num_votes_set_aside']:,} rows of votes set aside"
+        yield f"{counted(said['num_votes_set_aside'], 'row')} of votes set aside"
     if said["num_examples"]:
-        yield f"{said['num_examples']:,} votes were examples; no vote on their prompts measures the judge"
+        examples = counted(said["num_examples"], "vote")
+        yield f"examples: {examples}; no vote on their prompts measures the judge"
     if judged.pairs is not None:
         made = judged.pairs.as_dict()
         others = ", ".join(
@@ -160,7 +163,7 @@ def _of_material(judged: Judged) -> Iterator[str]:
             for name in ("ties", "flipped", "missing", "repeated", "conflicting")
             if made[f"num_{name}"]
         )
-        yield f"{made['num_pairs']:,} pairs of {made['num_verdicts']:,} verdicts" + (
+        yield f"{counted(made['num_pairs'], 'pair')} of {counted(made['num_verdicts'], 'verdict')}" + (
             f"; no pair: {others}" if others else ""
         )
 
@@ -183,7 +186,8 @@ def show_rehearsal(material: Material, rows: Sequence[Mapping[str, Any]], as_jso
         return
     console = output_console(soft_wrap=True)
     said = material.account()
-    _say(console, f"{said['num_comparisons']:,} comparisons, {said['num_votes']:,} votes to measure by")
+    votes = counted(said["num_votes"], "vote")
+    _say(console, f"{counted(said['num_comparisons'], 'comparison')}, {votes} to measure by")
     for row in rows:
         cost = "no price" if row["max_cost"] is None else f"{row['max_cost']:.4f} {row['currency']}".rstrip()
         tokens = f"{row['max_prompt_tokens']:,} + {row['max_completion_tokens']:,} tokens"
@@ -192,7 +196,7 @@ def show_rehearsal(material: Material, rows: Sequence[Mapping[str, Any]], as_jso
         _say(console, f"{row['model']}: {asked}, cost {cost}")
     if not rows:
         _say(console, "no language model is asked, so nothing is sent")
-    _say(console, "nothing was asked, and nothing written", "dim")
+    _say(console, "nothing was asked, and no verdict written", "dim")
 
 
 def _say(console: Console, text: str, style: str = "") -> None:
@@ -208,7 +212,8 @@ def _number(value: float | None) -> str:
 
 
 def _between(interval: Sequence[float] | None) -> str:
-    return "" if interval is None else f"{interval[0]:.0%} to {interval[1]:.0%}"
+    """Rounded outwards, as in the card's sentences."""
+    return "" if interval is None else f"{math.floor(100 * interval[0])}% to {math.ceil(100 * interval[1])}%"
 
 
 def _span(interval: Sequence[float] | None) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from palate.data.files import read_file
-from palate.data.messages import Unusable, messages_field, value_of
+from palate.data.messages import Unusable, completion_field, prompt_field, value_of
 from palate.data.rows import RawRow, columns_of, quoted_names
 from palate.durable import write_bytes
 from palate.errors import DataError
@@ -26,7 +26,8 @@ __all__ = [
 ]
 
 COMPARISON_COLUMNS = ("prompt", "completion_a", "completion_b")
-"""Lists of `{"role", "content"}` messages. Beside them stand `id` and `provenance`, a JSON object as text."""
+"""Lists of `{"role", "content"}` messages; text alone is read as one turn, of the user or the assistant.
+Beside them stand `id` and `provenance`, a JSON object as text."""
 
 _OUTPUTS = (".jsonl", ".parquet")
 
@@ -135,7 +136,8 @@ def comparison_of_row(row: RawRow, path: str) -> Comparison:
     """
     if row.problem:
         raise Unusable(row.problem)
-    prompt, a, b = (messages_field(row.fields, name) for name in COMPARISON_COLUMNS)
+    prompt = prompt_field(row.fields, COMPARISON_COLUMNS[0])
+    a, b = (completion_field(row.fields, name) for name in COMPARISON_COLUMNS[1:])
     if a == b:
         raise Unusable("the two completions are identical")
     return Comparison(prompt, a, b, _with_generators(_origin(row, path), row.fields))

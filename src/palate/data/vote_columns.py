@@ -20,6 +20,7 @@ Choice = Literal["a", "b", "tie", "both_bad"]
 _PREFERRED = "_preferred"
 _PROMPTS = ("prompt", "idea", "question", "instruction", "input")
 """The columns that are taken for the prompt, the first that is there."""
+_OF_COMPARISONS = ("completion_a", "completion_b", "preferred")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ def find_columns(seen: Sequence[str], given: Mapping[str, str], source: str) -> 
     """The columns of votes among those `seen`; None where there are none and none are `given`.
 
     `NAME_preferred` beside `NAME` and one other column that differs from `NAME` in one part says it all:
-    title_a, title_b and title_b_preferred; base_title, ft_title and ft_title_preferred.
+    title_a, title_b and title_b_preferred; base_title, ft_title and ft_title_preferred. So do the columns of
+    a comparison with `preferred`, unless a `judge` stands beside them: its verdicts are nobody's votes.
 
     Raises:
         DataError: a column that is given is not there, or what is given leaves open which are the sides.
@@ -120,6 +122,8 @@ def _sides(seen: Sequence[str], given: Mapping[str, str]) -> VoteColumns | None:
     found = [
         sides for sides in found if all(getattr(sides, name) == given[name] for name in given if name in "ab")
     ]
+    if not found and not given and "judge" not in seen and all(name in seen for name in _OF_COMPARISONS):
+        return VoteColumns(*_OF_COMPARISONS)
     return found[0] if len(found) == 1 else None
 
 

@@ -16,7 +16,7 @@ from palate.judge.specs import JudgeSpec, Kind
 from palate.records import Vote
 from palate.watcher import Watcher
 
-__all__ = ["DEFAULT_BATCH_SIZE", "AskerOf", "build_judge"]
+__all__ = ["DEFAULT_BATCH_SIZE", "AskerOf", "build_judge", "takes_ties"]
 
 AskerOf = Callable[[JudgeSpec], Asker]
 """Who asks a language model for its verdicts."""
@@ -61,6 +61,19 @@ def build_judge(
     _refuse_idle(kinds, len(specs), pooling, examples, references)
     judges = [_judge(spec, asker_of, examples, references or {}, batch_size, seed, watcher) for spec in specs]
     return judges[0] if len(judges) == 1 else Jury(judges, pooling or "majority")
+
+
+def takes_ties(specs: Sequence[JudgeSpec]) -> bool:
+    """Whether a tie may be an example for every language model among them: their rubrics may allow none.
+
+    Raises:
+        JudgeError: there is no such rubric.
+    """
+    return all(
+        load_rubric(spec.rubric or _DEFAULT_RUBRIC).allow_ties
+        for spec in specs
+        if spec.kind == "model" and spec.mode in (None, "pairwise")
+    )
 
 
 def _refuse_idle(

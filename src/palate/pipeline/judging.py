@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,10 +14,10 @@ from palate.data.converting import set_aside_line, set_aside_path
 from palate.data.excerpts import excerpt
 from palate.data.judgeable import Judgeable, read_judgeable
 from palate.data.verdicts import write_verdicts
-from palate.data.votes import read_votes
+from palate.data.votes import VoteFile, read_votes
 from palate.data.writing import refuse_unwritable, write_records
 from palate.durable import write_bytes, write_json
-from palate.errors import CallError, DataError, WorkError
+from palate.errors import CallError, DataError, JudgeError, WorkError
 from palate.judge.canaries import CanaryResult, run_canaries
 from palate.judge.card import JudgeCard, judge_card
 from palate.judge.examples import choose_examples
@@ -87,6 +88,7 @@ def read_material(
     *,
     votes: str | None = None,
     num_examples: int | None = None,
+    example_ties: bool = True,
     limit: int | None = None,
     seed: int = 0,
 ) -> Material:
@@ -97,6 +99,7 @@ def read_material(
             run's folder, of which base and tuned model are compared.
         votes: a file of votes, beside those.
         num_examples: so many votes become examples; the other votes on their prompts measure nothing then.
+        example_ties: whether a tie may be an example: not for a rubric that allows none.
         limit: take only the first comparisons. Examples are taken from all votes.
         seed: which votes become examples.
 
@@ -111,7 +114,7 @@ def read_material(
     cast, aside = found.votes, tuple[SetAside, ...]()
     judged = {comparison.id for comparison in judgeable.comparisons}
     if votes is not None:
-        read = read_votes(votes)
+        read = _votes_of(votes)
         cast, aside = (*cast, *read.votes), read.set_aside
         if num_examples is None and not any(vote.comparison.id in judged for vote in read.votes):
             raise CallError(
@@ -122,7 +125,7 @@ def read_material(
             )
     examples: tuple[Vote, ...] = ()
     if num_examples is not None:
-        examples = tuple(_examples(cast, judged, num_examples, seed, source))
+        examples = tuple(_examples(cast, judged, num_examples, seed, source, example_ties))
         shown = {vote.comparison.prompt_id for vote in examples}
         cast = tuple(vote for vote in cast if vote.comparison.prompt_id not in shown)
     return Material(judgeable, tuple(v for v in cast if v.comparison.id in judged), examples, aside)
@@ -141,7 +144,23 @@ def _judgeable(source: str) -> Judgeable:
     return read_judgeable(source)
 
 
-def _examples(votes: Sequence[Vote], judged: set[str], num: int, seed: int, source: str) -> list[Vote]:
+def _votes_of(path: str) -> VoteFile:
+    try:
+        return read_votes(path)
+    except DataError as error:
+        if "--columns" not in error.next:
+            raise
+        raise DataError(
+            error.what,
+            where=error.where,
+            why=error.why,
+            next="name the columns prompt, completion_a, completion_b and preferred, or so as above",
+        ) from None
+
+
+def _examples(
+    votes: Sequence[Vote], judged: set[str], num: int, seed: int, source: str, allow_ties: bool
+) -> list[Vote]:
     """Of votes on what is not judged, where there are enough: they measure nothing anyway."""
     if not votes:
         raise CallError(
@@ -150,9 +169,10 @@ def _examples(votes: Sequence[Vote], judged: set[str], num: int, seed: int, sour
             next="name a file of votes, or judge preference data, whose choices are votes",
         )
     others = [vote for vote in votes if vote.comparison.id not in judged]
-    if len({vote.comparison.prompt_id for vote in others}) >= num:
-        return choose_examples(others, num, seed=seed)
-    return choose_examples(votes, num, seed=seed)
+    try:
+        return choose_examples(others, num, seed=seed, allow_ties=allow_ties)
+    except JudgeError:  # these alone are not enough
+        return choose_examples(votes, num, seed=seed, allow_ties=allow_ties)
 
 
 def judge_file(
@@ -190,18 +210,29 @@ def check_outputs(source: str, output: str | Path, pairs: str | Path | None = No
     """See that the files can be written, before anything is paid for.
 
     Raises:
-        DataError: a name says no format, or is that of a folder. CallError: two are the same file.
+        DataError: a name says no format, is that of a folder, or nothing can be written there. CallError: two
+            are the same file.
     """
     check_output(output)
     named = {"source": Path(source), "output": Path(output), CARD_FILE: Path(output).with_name(CARD_FILE)}
     if pairs is not None:
         refuse_unwritable(Path(pairs))
         named["pairs"] = Path(pairs)
+    for path in named.values():
+        _refuse_closed_folder(path)
     seen: dict[Path, str] = {}
     for name, path in named.items():
         other = seen.setdefault(path.expanduser().resolve(), name)
         if other != name:
             raise CallError(f"{other} and {name} are the same file", where=str(path), next="name another one")
+
+
+def _refuse_closed_folder(path: Path) -> None:
+    folder = path.expanduser().resolve().parent
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        why = "nothing can be written there" if there.is_dir() else "it is a file, a folder was expected"
+        raise DataError(f"{there} cannot take this file", where=str(path), why=why, next="name another place")
 
 
 def judge_material(
@@ -243,6 +274,8 @@ def judge_material(
     made = pairs_from_verdicts(verdicts) if pairs is not None else None
     _note_other_card(Path(output).with_name(CARD_FILE), judge.name, watcher)
     files = _write(material, verdicts, card, made, Path(output), None if pairs is None else Path(pairs))
+    if pairs is not None and "pairs" not in files and Path(pairs).exists():
+        watcher.note(f"{pairs} was there before, and has nothing to do with these verdicts")
     return Judged(material, verdicts, canaries, card, made, files)
 
 
