@@ -102,8 +102,9 @@ def _bootstrap(y: NDArray[np.float64], prompts: Sequence[Hashable], seed: int) -
         of_one[1] += 1
     if len(sums) < 2:
         return None
-    possible = np.array([[0.0, 1.0], [1.0, 1.0]])  # a prompt of one loss, a prompt of one win
     own = np.array(list(sums.values()))
+    size = len(y) / len(sums)
+    possible = np.array([[0.0, size], [size, size]])  # a prompt of the usual size, all lost or all won
     drawn = resampled_sums(own, possible, seed=seed, num_resamples=NUM_RESAMPLES)
     rates = np.concatenate([part[:, 0] / part[:, 1] for part in drawn])
     return interval_around(float(y.mean()), rates, len(sums))
