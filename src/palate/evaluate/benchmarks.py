@@ -20,6 +20,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+from jinja2 import TemplateError
 
 from palate.engine import load_trained
 from palate.errors import CallError, WorkError
@@ -97,12 +98,11 @@ def run_benchmarks(
     """
     check_benchmarks(tasks, folder)
     watcher = watcher or Watcher()
-    found: list[list[Scores]] = []
     with tempfile.TemporaryDirectory() as cache:
         wanted = _wanted(tasks, folder, cache)
-        for contestant in contestants:
-            found.append(_scores(contestant, wanted, limit, model, batch_size, seed, watcher))
-    base, *others = found
+        base, *others = [
+            _scores(contestant, wanted, limit, model, batch_size, seed, watcher) for contestant in contestants
+        ]
     rows = []
     for contestant, tuned in zip(contestants[1:], others, strict=True):
         own = {(one.task, one.metric): one for one in tuned}
@@ -156,7 +156,7 @@ def _scores(
                 torch_random_seed=seed,
                 fewshot_random_seed=seed,
             )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, TemplateError) as error:
         raise WorkError(
             "lm-evaluation-harness fell short",
             where=contestant.name,
