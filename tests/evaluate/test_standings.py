@@ -11,7 +11,7 @@ from palate.evaluate.judgements import Contest, Judgements, contests_of, rights_
 from palate.evaluate.standings import ranking, standing, verdict_on
 from palate.evaluate.vote_judge import VoteJudge
 from palate.judge.programmatic import ScorerJudge
-from palate.records import Answer, Comparison, Message, Vote
+from palate.records import Answer, Comparison, Message, Verdict, Vote
 
 
 def answered(**texts: Sequence[str | Sequence[str]]) -> Answered:
@@ -85,11 +85,15 @@ def test_a_judge_that_gave_nothing_is_no_tie() -> None:
 
 
 def test_a_win_by_length_alone_is_said() -> None:
-    """b wins exactly where it is longer, and is longer in 330 prompts of 600."""
-    lengths = [(10, 20)] * 330 + [(20, 10)] * 270
-    both = answered(a=["x" * a for a, _ in lengths], b=["y" * b for _, b in lengths])
+    """The longer answer wins three times of four, whosever it is, and b's is longer in 280 of 400: 60%."""
+    both = answered(a=["x" * 10] * 280 + ["x" * 20] * 120, b=["y" * 20] * 280 + ["y" * 10] * 120)
     contests = contests_of(both)
-    _, row = standing(contests, both, judged(contests), None)
+    verdicts = [
+        Verdict(one.comparison, "judge", "b" if (one.place % 4 > 0) == (one.place < 280) else "a")
+        for one in contests
+    ]
+    _, row = standing(contests, both, Judgements("judge", "llm", tuple(verdicts)), None)
+    assert row["win_rate"] == 0.6
     assert row["interval_95"][0] > 0.5
     low, high = row["length_controlled_interval_95"]
     assert low <= 0.5 <= high

@@ -1,0 +1,140 @@
+"""`palate compare` as typed: what it prints, how it ends, and what its page promises."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from judging_server import judging_server
+
+from palate.cli import main
+from palate.cli.compare import compare
+from palate.evaluate.fears import flag_answers, look_for_fears
+from palate.recipe import CompareOptions
+from palate.records import Answer, Message
+from tiny_run import write_base, write_rows
+
+PAGE = (Path(__file__).parents[2] / "docs" / "compare.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_base(tmp_path_factory.mktemp("other"), seed=1)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    write_rows(
+        tmp_path / "p.jsonl", [{"prompt": f"Say {word}"} for word in ("river", "stone", "bread", "key")]
+    )
+    return tmp_path
+
+
+def palate(*words: object) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["compare", *map(str, words)])
+        raise SystemExit(0)
+    return int(ended.value.code or 0)
+
+
+ASK = ("--prompts", "p.jsonl", "--max-new-tokens", "6")
+
+
+def test_json_is_what_the_file_holds(
+    here: Path, base: Path, other: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (base, other, *ASK, "--judge", "longer", "--temperature", "0.9", "--num-samples", "2", "--json")
+    assert palate(*words) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads(Path("evaluation/comparison.json").read_text())
+    assert {
+        "models", "judge_kind", "judge_card", "win_rates", "ranking", "fears", "fear_findings", "worse_prompts",
+        "style", "verdict", "warnings", "base", "tuned", "judge", "temperature", "options", "num_prompts", "samples",
+        "win_rate", "figures", "held_out",
+    } <= set(printed)  # fmt: skip
+    assert (printed["num_prompts"], len(printed["samples"][0]["base"])) == (4, 2)
+
+
+def test_a_pipe_gets_lines(here: Path, base: Path, other: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert palate(base, other, "playground", *ASK, "--judge", "shorter", "--output", "out") == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert f"{other} against {base}: win / tie / loss " in out and "\nplayground: strength " in out
+    assert "note: 4 prompts are few" in out
+    assert "characters on average: " in out
+
+
+def test_a_judge_that_fails_a_canary_ends_with_1(
+    here: Path, base: Path, other: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with judging_server(here / "log.jsonl") as server:
+        judge = ("--judge-model", "always-first", "--judge-base-url", server.base_url)
+        assert palate(base, other, *ASK, *judge, "--concurrency", "2") == 1
+        printed = capsys.readouterr()
+        assert "withheld" in printed.out and "--force" in printed.err
+        assert palate(base, other, *ASK, *judge, "--force", "--json") == 0
+        assert json.loads(capsys.readouterr().out)["judge_card"]["forced"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "nothing is named that could be compared"),
+        (("playground",), "this is not a run folder"),
+        (("playground", "playground"), "there is nothing to ask 2 models"),
+        (("a", "b", "--prompts", "p.jsonl", "--judge", "longer", "--judge-model", "m"), "both judge"),
+        (
+            ("a", "b", "--prompts", "p.jsonl", "--judge-base-url", "http://x/v1"),
+            "no effect without judge_model",
+        ),
+        (("a", "b", "--prompts", "p.jsonl", "--num-samples", "3"), "greedy answers never differ"),
+        (("a", "b", "--prompts", "p.jsonl", "--concurrency", "3"), "no effect on a model of this machine"),
+        (("a", "b", "--prompts", "p.jsonl", "--judge", "longr"), 'Did you mean "longer"?'),
+        (("a", "b", "--prompts", "p.jsonl", "--votes", "nowhere.csv"), "nowhere.csv"),
+        (("nowhere", "playground", "--prompts", "p.jsonl"), "nowhere"),
+    ],
+)
+def test_calls_that_are_wrong(
+    here: Path, words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert palate(*words) == 2
+    printed = capsys.readouterr()
+    assert said in " ".join(printed.err.split()) and printed.out == ""
+    assert not Path("evaluation").exists()
+
+
+def test_other_commands_do_not_wait_for_it() -> None:
+    program = "import sys, palate.cli.app; print(sorted({'scipy.stats', 'torch'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_page_names_every_option() -> None:
+    own = [
+        name for name in inspect.signature(compare).parameters if name not in ("models", "asked", "as_json")
+    ]
+    assert [
+        name
+        for name in own
+        if f"`--{name.replace('_', '-')}" not in PAGE and f" --{name.replace('_', '-')} " not in PAGE
+    ] == []
+
+
+def test_the_page_names_every_figure() -> None:
+    answers = {name: [[Answer((Message("user", "q"),), "Yes.", name)]] for name in ("a", "b")}
+    figures = set(look_for_fears(answers, flag_answers(answers)).models["a"]) - {"num_answers", "num_prompts"}
+    assert [name for name in figures if f"`{name}`" not in PAGE] == []
+
+
+def test_its_code_runs_and_its_recipe_is_one(here: Path) -> None:
+    blocks = dict(re.findall(r"^```(python|yaml)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
+    exec(compile(blocks["python"], "docs/compare.md", "exec"), {})
+    assert CompareOptions.model_validate(yaml.safe_load(blocks["yaml"])["compare"]).rubric == "writing"
