@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 from heapq import nlargest
-from itertools import pairwise
+from itertools import islice, pairwise
 from statistics import median
 from typing import Any
 
@@ -111,13 +111,18 @@ class _Plan:
     num_open_repeated: int = 0
     """Of the open ones, those that come twice."""
 
+    def is_open(self, id: str) -> bool:
+        """Whether this annotator could still vote on it for the first time."""
+        place = self.place_of.get(id)
+        at = len(self.open) if place is None else bisect_left(self.open, place)
+        return at < len(self.open) and self.open[at] == place
+
     def set_open(self, id: str, is_open: bool) -> None:
         """Put an item among the open ones, or take it away; again changes nothing."""
+        if is_open == self.is_open(id):
+            return
         place = self.place_of[id]
         at = bisect_left(self.open, place)
-        was_open = at < len(self.open) and self.open[at] == place
-        if is_open == was_open:
-            return
         if is_open:
             self.open.insert(at, place)
         else:
@@ -190,7 +195,9 @@ class Queue:
             now: seconds on a clock that only rises; the machine's own where absent.
         """
         now = time.monotonic() if now is None else now
-        fresh, later = self._fresh_and_skipped(ballots, annotator, held, now)
+        # Where the order stands, nobody need look further than to the last that can be shown.
+        enough = count if self._certainty is None else self.num_items
+        fresh, later = self._fresh_and_skipped(ballots, annotator, held, now, enough)
         if self._certainty is not None:
             fresh = self._certainty.first(fresh, ballots, count, {id for id, _ in held})
         repeats = [
@@ -260,18 +267,20 @@ class Queue:
         return float("inf") if self.settings.overlap == "all" else self.settings.overlap
 
     def _fresh_and_skipped(
-        self, ballots: Ballots, annotator: str, held: Collection[Showing], now: float
+        self, ballots: Ballots, annotator: str, held: Collection[Showing], now: float, enough: int
     ) -> tuple[list[str], list[str]]:
-        taken, skipped, leased = set(held), ballots.skipped_by(annotator), self.leases.items
-        fresh: list[str] = []
-        later: list[str] = []
-        plan = self._open(ballots, annotator)
-        for id in (plan.order[place] for place in plan.open):
-            showing = (id, 0)
-            if showing in taken or (id in leased and not self._is_free(id, ballots, annotator, now)):
-                continue
-            (later if showing in skipped else fresh).append(id)
-        return fresh, later
+        """Those to be shown for the first time: of what nobody put off only so many as are `enough`."""
+        plan, leased = self._open(ballots, annotator), self.leases.items
+        skipped, taken = ballots.skipped_by(annotator), set(held)
+
+        def is_free(id: str) -> bool:
+            return id not in leased or self._is_free(id, ballots, annotator, now)
+
+        not_now = taken | skipped
+        ids = (plan.order[place] for place in plan.open)
+        fresh = [*islice((id for id in ids if (id, 0) not in not_now and is_free(id)), enough)]
+        put_off = sorted(plan.place_of[id] for id, _ in skipped - taken if plan.is_open(id))
+        return fresh, [id for id in (plan.order[place] for place in put_off) if is_free(id)]
 
     def _is_free(self, id: str, ballots: Ballots, annotator: str, now: float) -> bool:
         """Whether votes on it are wanted beyond those that are given, or on their way."""
