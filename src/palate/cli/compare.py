@@ -33,6 +33,11 @@ def compare(
     votes: str | None = None,
     force: Flag = False,
     style: str | None = None,
+    drift: bool | None = None,
+    neutral_text: str | None = None,
+    benchmarks: str | None = None,
+    benchmark_tasks: str | None = None,
+    benchmark_limit: int | None = None,
     output: Path | None = None,
     asked: AskingOptions = ASKING,
     as_json: Annotated[bool, cyclopts.Parameter(name="--json", negative="")] = False,
@@ -81,6 +86,16 @@ def compare(
         Count a judge's verdicts even though it failed a canary.
     style
         A file or folder of documents in the style that is wanted: how far from it each model writes.
+    drift
+        Measure KL per token from the baseline, which loads every model once more; done where absent.
+    neutral_text
+        A file or folder of texts that have nothing to do with the tuning: perplexity and KL on them.
+    benchmarks
+        Tasks of lm-evaluation-harness, with commas between.
+    benchmark_tasks
+        A folder of such tasks, YAML and data files: no network is needed.
+    benchmark_limit
+        The most questions of each task.
     output
         The folder that evaluation/comparison.json goes into, where several models are named.
     as_json
@@ -100,7 +115,8 @@ def compare(
         "max_new_tokens": max_new_tokens, "temperature": temperature, "top_p": top_p, "judge": judge,
         "judge_model": judge_model, "judge_base_url": judge_base_url, "rubric": rubric,
         "reward_model": reward_model, "logprob_model": logprob_model, "judges": judges, "votes": votes,
-        "force": force or None, "style": style,
+        "force": force or None, "style": style, "drift": drift, "neutral_text": neutral_text,
+        "benchmarks": benchmarks, "benchmark_tasks": benchmark_tasks, "benchmark_limit": benchmark_limit,
     }  # fmt: skip
     changes = {name: value for name, value in given.items() if value is not None}
     specs = judge_specs(compare_options(models, changes, output))

@@ -14,6 +14,7 @@ from palate.evaluate.fears import Fears, Flags, flag_answers, look_for_fears
 from palate.evaluate.judgements import Contest, Judgements, contests_of, rights_of
 from palate.evaluate.standings import ranking, standing, verdict_on
 from palate.evaluate.style import StyleComparison, compare_style
+from palate.evaluate.unchanged import measured_benchmarks, measured_drift
 from palate.evaluate.worse import worse_prompts
 from palate.recipe import CompareOptions, ModelOptions
 from palate.records import Answer, Message, Messages, Vote, content_id
@@ -38,6 +39,7 @@ def compare_models(
     judging: Judging | None = None,
     votes: Sequence[Vote] = (),
     style_target: Sequence[str] | None = None,
+    neutral_texts: Sequence[str] = (),
     batch_size: int | None = None,
     seed: int = 0,
     watcher: Watcher | None = None,
@@ -53,6 +55,7 @@ def compare_models(
         judging: gives the verdicts; None leaves answers side by side.
         votes: people's, by which the judge is measured. Where people are the judge, none.
         style_target: documents in the style that is wanted.
+        neutral_texts: texts that have nothing to do with the tuning, for perplexity; read where drift is.
         batch_size: answers written at once.
         seed: of sampling and of everything that is drawn at random.
 
@@ -97,7 +100,10 @@ def compare_models(
     if style_target is not None:
         texts = {name: [[a.text for a in own] for own in of] for name, of in answered.answers.items()}
         comparison["style"] = _style(compare_style(texts, style_target, seed=seed), options.style)
-    comparison["warnings"] = _warnings(answered, judgements, comparison, watcher)
+    drifted = measured_drift(answered.answers, named, neutral_texts, options, model, watcher)
+    comparison |= drifted.as_dict()
+    comparison["benchmarks"] = measured_benchmarks(named, options, model, seed, watcher)
+    comparison["warnings"] = _warnings(answered, judgements, comparison, watcher) + list(drifted.warnings)
     return comparison
 
 

@@ -16,6 +16,7 @@ from palate.data.documents import read_documents
 from palate.errors import RecipeError, WorkError
 from palate.evaluate.compare import Judging, compare_models, held_out_accuracy
 from palate.evaluate.contestants import Contestant
+from palate.evaluate.unchanged import check_comparison_benchmarks
 from palate.generate.local import LocalModel
 from palate.judge import load_scorer
 from palate.judge.rubric import load_rubric
@@ -26,6 +27,7 @@ from palate.pipeline.contest_judging import judging_of, judging_of_votes
 from palate.pipeline.diagnosing import diagnose_stage
 from palate.pipeline.judges import DEFAULT_BATCH_SIZE, AskerOf, build_judge
 from palate.playground import held_out_prompts
+from palate.playground.neutral import NEUTRAL_TEXTS
 from palate.recipe import CompareOptions, ModelOptions, Recipe, load_recipe
 from palate.records import Messages, Vote, as_messages
 from palate.report import build_report
@@ -242,12 +244,17 @@ def check_comparison(options: CompareOptions) -> None:
         read_prompts(options.prompts)
     if options.votes is not None:
         read_cast_votes(options.votes)
-    if options.style is not None:
-        read_documents(options.style)
+    for documents in (options.style, options.neutral_text):
+        if documents is not None:
+            read_documents(documents)
+    check_comparison_benchmarks(options)
 
 
 def shortfall_of_comparison(comparison: Mapping[str, Any]) -> WorkError | None:
     """Why what came out is less than what was asked for; None where it is not."""
+    measured = comparison.get("benchmarks")
+    if measured is not None and not measured["tasks"]:
+        return WorkError(measured["sentence"], where="--benchmarks")
     if comparison["judge"] is None:
         return None
     card = comparison["judge_card"] or {}
@@ -306,11 +313,12 @@ def _compare(
     watcher: Watcher,
     asking: Asking | None,
 ) -> dict[str, Any]:
-    """Whatever can be wrong with judges, votes and style is found before a model is loaded."""
+    """Whatever can be wrong with judges, votes, style and benchmarks is found before a model is loaded."""
     if asking is None:
         with _plain_asking(watcher) as plain:
             return _compare(contestants, prompts, options, folder, model, seed, watcher, plain)
     votes = read_cast_votes(options.votes) if options.votes is not None else ()
+    check_comparison_benchmarks(options)
     target = None
     if options.style is not None:
         target = [document.text for document in read_documents(options.style)[0]]
@@ -324,10 +332,18 @@ def _compare(
         judging=_judging(options, specs, votes, asking, folder, seed, watcher),
         votes=votes if specs else (),
         style_target=target,
+        neutral_texts=_neutral_texts(contestants, options),
         batch_size=asking.batch_size,
         seed=seed,
         watcher=watcher,
     )
+
+
+def _neutral_texts(contestants: Sequence[Contestant], options: CompareOptions) -> Sequence[str]:
+    """A file's or a folder's; the playground has its own."""
+    if options.neutral_text is not None:
+        return [document.text for document in read_documents(options.neutral_text)[0]]
+    return NEUTRAL_TEXTS if options.drift and contestants[0].source == PLAYGROUND else ()
 
 
 def _judging(

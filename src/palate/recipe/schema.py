@@ -314,6 +314,30 @@ class CompareOptions(Section):
     """Count a judge's verdicts even though it failed a canary."""
     style: str | None = None
     """A file or folder of documents in the style that is wanted: how far from it each model writes."""
+    drift: bool = True
+    """Measure KL per token from the baseline on each model's answers; every model is loaded once more."""
+    neutral_text: str | None = None
+    """A file or folder of texts that have nothing to do with the tuning: perplexity and KL on them, too."""
+    benchmarks: Annotated[str, Field(min_length=1)] | None = None
+    """Tasks of lm-evaluation-harness, with commas between; it is installed with `palate[benchmarks]`."""
+    benchmark_tasks: str | None = None
+    """A folder of such tasks, YAML and data files; what it lacks is one of the harness's own."""
+    benchmark_limit: PositiveInt | None = None
+    """The most questions of each task, its first; all where absent."""
+
+    @model_validator(mode="after")
+    def _what_is_measured_beside_has_effect(self) -> Self:
+        if self.neutral_text is not None and not self.drift:
+            raise ValueError("neutral_text has no effect with drift = false")
+        for name in ("benchmark_tasks", "benchmark_limit"):
+            if getattr(self, name) is not None and self.benchmarks is None:
+                raise ValueError(f"{name} has no effect without benchmarks")
+        return self
+
+    @property
+    def benchmark_names(self) -> list[str]:
+        """The tasks that `benchmarks` names."""
+        return [name.strip() for name in (self.benchmarks or "").split(",") if name.strip()]
 
     @model_validator(mode="after")
     def _there_is_one_judge(self) -> Self:
