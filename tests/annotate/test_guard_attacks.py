@@ -117,6 +117,17 @@ def test_a_link_elsewhere_leads_in_and_the_cookie_is_there_when_it_is_needed(bro
     assert browser.access.token not in answer.text
 
 
+def test_opening_the_link_again_leaves_the_other_tab_its_session(browser: Browser) -> None:
+    assert browser.get(f"/enter?token={browser.access.token}").status == 303
+    assert browser.post(sent_vote(item_of(browser))).status == 200
+
+
+def test_a_body_with_two_lengths_has_none(browser: Browser) -> None:
+    sent = {"transfer_encoding": "chunked"}
+    assert browser.post(sent_vote(item_of(browser)), **sent).status == 400
+    assert browser.post(sent_vote(item_of(browser)), content_length=None, **sent).status == 200
+
+
 @pytest.mark.parametrize("token", ["", "wrong", "%00", "%ff", "<script>", None])
 def test_no_other_token(browser: Browser, token: str | None) -> None:
     browser.cookies.clear()
@@ -233,7 +244,7 @@ def test_every_answer_has_the_headers(browser: Browser) -> None:
 
 
 def test_the_cookie_cannot_be_read_or_sent_by_others(browser: Browser) -> None:
-    cookie = browser.get(f"/enter?token={browser.access.token}").headers["set-cookie"]
+    cookie = browser.get(f"/enter?token={browser.access.token}", cookie=None).headers["set-cookie"]
     parts = {part.strip().lower() for part in cookie.split(";")[1:]}
     assert {"httponly", "samesite=strict", "path=/"} <= parts
     assert not any(part.startswith("domain") for part in parts)

@@ -90,6 +90,8 @@ class Guard:
         """
         _check_target(scope)
         headers = scope["headers"]
+        if _only(headers, b"transfer-encoding") and _only(headers, b"content-length"):
+            raise Refused(400, "the body has two lengths", "two readers of it could each believe another one")
         self._check_host(headers)
         path, is_read = scope["path"], scope["method"] in ("GET", "HEAD")
         self._check_origin(headers, path, is_read)
@@ -113,7 +115,7 @@ class Guard:
                 421,
                 "this server does not go by that name",
                 "a page of another site could give itself this machine's address",
-                "use the address that `palate annotate` printed, the port too; --public-name NAME adds a name",
+                "use the address `palate annotate` printed, the port too; --public-name NAME adds a name",
             )
 
     def _check_origin(self, headers: list[tuple[bytes, bytes]], path: str, is_read: bool) -> None:

@@ -79,7 +79,7 @@ def _add_entrances(app: FastAPI, access: Access, page: Any) -> None:
             if request.headers.get("sec-fetch-site") in ("cross-site", "same-site")
             else RedirectResponse("/", 303)
         )
-        return _with_cookie(response, access, "session")
+        return _let_in(request, response, access)
 
     @app.get("/login")
     async def login_form(request: Request) -> Response:
@@ -101,12 +101,17 @@ def _add_entrances(app: FastAPI, access: Access, page: Any) -> None:
             guesses, access.password.check, fields.get("password", ""), address
         )
         if said is True:
-            return _with_cookie(RedirectResponse("/", 303), access, "session")
+            return _let_in(request, RedirectResponse("/", 303), access)
         problem: LoginProblem = "wrong" if said is False else "wait"
         again = page(request, "login", access.csrf(cookie), problem=problem, wait_seconds=ceil(said))
         if problem == "wait":
             again.headers["Retry-After"] = str(ceil(said))
         return again
+
+
+def _let_in(request: Request, response: Response, access: Access) -> Response:
+    # A browser that is in already keeps its session, or its other tabs could save nothing any more.
+    return response if request.state.session else _with_cookie(response, access, "session")
 
 
 def _with_cookie(response: Response, access: Access, purpose: Purpose, value: str | None = None) -> Response:

@@ -225,6 +225,23 @@ def test_one_tab_at_a_time(watched: Watched, shared_server: VotingServer) -> Non
     assert len(events) == len({event.item for event in events}) == 2
 
 
+def test_a_tab_goes_on_after_the_link_was_opened_in_another(
+    watched: Watched, shared_server: VotingServer
+) -> None:
+    browser = watched(shared_server.root)
+    first = browser.page()
+    come_in(first, shared_server.entrance, "two links")
+    press(first, "f")
+    all_saved(first)
+    second = browser.page()
+    second.goto(shared_server.entrance)
+    see_pair(second)
+    first.click("text=Vote here instead")
+    press(first, "j")
+    all_saved(first)
+    assert len(shared_server.votes("two links")) == 2
+
+
 def test_a_note_goes_with_its_vote_and_typing_it_votes_for_nothing(
     watched: Watched, shared_server: VotingServer
 ) -> None:

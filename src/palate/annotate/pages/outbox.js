@@ -96,6 +96,7 @@ export class Outbox {
     clearTimeout(this.#timer);
     if (this.#sending || !this.#maySend()) return;
     this.#sending = true;
+    if (this.waiting().length === 0) this.trouble = "";
     try {
       for (let [entry] = this.waiting(); entry && this.#maySend(); [entry] = this.waiting()) {
         if (!(await this.#deliver(entry))) break;
