@@ -68,7 +68,7 @@ def test_a_pipe_gets_lines(here: Path, base: Path, other: Path, capsys: pytest.C
     assert palate(base, other, "playground", *ASK, "--judge", "shorter", "--output", "out") == 0
     out = capsys.readouterr().out
     assert "\x1b" not in out
-    assert f"{other} against {base}: win / tie / loss " in out and "\nplayground: strength " in out
+    assert f"{other} against {base}: win / tie / loss " in out and "\nranking, playground: strength " in out
     assert "note: 4 prompts are few" in out
     assert "characters on average: " in out
 

@@ -116,6 +116,8 @@ def test_three_models(here: Path, base: Path, server: RunningServer) -> None:
     sample = found["samples"][1]
     assert list(sample["answers"]) == found["models"] and sample["answers"]["other"] == sample["tuned"]
     assert sample["verdicts_of"] == {"other": ["win"], "third": ["win"]}
+    to_vote_on = read_annotation_source("out").comparisons
+    assert len(to_vote_on) == 3 * NUM and to_vote_on[1].generators == (str(base), "third")
 
 
 def votes_on(found: dict[str, Any], right: int) -> list[Vote]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -126,15 +127,18 @@ def _comparison_json(path: Path) -> Mapping[str, Any]:
 
 
 def _answers(content: Mapping[str, Any], path: str) -> Iterator[Comparison]:
-    """Each answer of the base beside the tuned model's to the same prompt."""
-    models = {side: str(content[name]) for side, name in (("a", "base"), ("b", "tuned"))}
+    """Each answer of one model beside every other model's to the same prompt."""
+    two = [(str(content[name]), name) for name in ("base", "tuned")]
     for number, sample in enumerate(content["samples"], 1):
         prompt = as_messages(sample["prompt"])
         if not prompt or any(not isinstance(message.content, str) for message in prompt):
             raise ValueError("a prompt holds no text")
-        for base, tuned in zip(sample["base"], sample["tuned"], strict=True):
-            detail = {side: {"model": model} for side, model in models.items()}
-            yield Comparison(prompt, _said(base), _said(tuned), Provenance(path, number, detail))
+        several = sample.get("answers")
+        models = [(name, sample[key]) for name, key in two] if several is None else list(several.items())
+        for (a, own), (b, other) in combinations(models, 2):
+            for first, second in zip(own, other, strict=True):
+                detail = {"a": {"model": a}, "b": {"model": b}}
+                yield Comparison(prompt, _said(first), _said(second), Provenance(path, number, detail))
 
 
 def _said(answer: Mapping[str, Any]) -> Messages:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from palate.asking import Asker, Endpoint, ResponseStore, default_store_path
 from palate.data import read_prompts
 from palate.data.documents import read_documents
-from palate.errors import RecipeError, WorkError
+from palate.errors import DataError, RecipeError, WorkError
 from palate.evaluate.compare import Judging, compare_models, held_out_accuracy
 from palate.evaluate.contestants import Contestant
 from palate.evaluate.unchanged import check_comparison_benchmarks
@@ -246,7 +246,7 @@ def check_comparison(options: CompareOptions) -> None:
         read_cast_votes(options.votes)
     for documents in (options.style, options.neutral_text):
         if documents is not None:
-            read_documents(documents)
+            _texts(documents)
     check_comparison_benchmarks(options)
 
 
@@ -321,7 +321,7 @@ def _compare(
     check_comparison_benchmarks(options)
     target = None
     if options.style is not None:
-        target = [document.text for document in read_documents(options.style)[0]]
+        target = _texts(options.style)
     specs = judge_specs(options)
     return compare_models(
         contestants,
@@ -342,7 +342,7 @@ def _compare(
 def _neutral_texts(contestants: Sequence[Contestant], options: CompareOptions) -> Sequence[str]:
     """A file's or a folder's; the playground has its own."""
     if options.neutral_text is not None:
-        return [document.text for document in read_documents(options.neutral_text)[0]]
+        return _texts(options.neutral_text)
     return NEUTRAL_TEXTS if options.drift and contestants[0].source == PLAYGROUND else ()
 
 
@@ -368,6 +368,19 @@ def _judging(
     return judging_of(
         judge, kind, votes, folder / "evaluation" / "verdicts.jsonl", options, seed=seed, watcher=watcher
     )
+
+
+def _texts(source: str) -> list[str]:
+    """Of documents.
+
+    Raises:
+        DataError: there are none, or nothing says which column holds them.
+    """
+    try:
+        return [document.text for document in read_documents(source)[0]]
+    except DataError as error:
+        wanted = "name .txt or .md files, a folder of them, or rows with a column of texts"
+        raise DataError(error.what, where=error.where, why=error.why, next=wanted) from None
 
 
 def _contestant(name: str, watcher: Watcher) -> Contestant:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from palate.report.comparison import Comparison, ModelStyle, PairedWinRate
+from palate.report.comparison import Comparison, ModelStyle, PairedWinRate, Style
 from palate.report.wording import number, percent, plural, visible, whole
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class FigureTable:
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    prefix: str = ""
+    """What a row's name does not say where it stands alone."""
 
     def print(self, console: Console) -> None:
         """As columns in a terminal, a line for each row elsewhere."""
@@ -51,12 +53,9 @@ class FigureTable:
 
         if not console.is_terminal:
             for first, *cells in self.rows:
-                said = [
-                    f"{name} {cell}".strip()
-                    for name, cell in zip(self.columns[1:], cells, strict=True)
-                    if cell
-                ]
-                console.print(Text(f"{first}: {', '.join(said)}"), soft_wrap=True)
+                named = zip(self.columns[1:], cells, strict=True)
+                said = ", ".join(f"{name} {cell}".strip() for name, cell in named if cell)
+                console.print(Text(f"{self.prefix}{first}: {said}"), soft_wrap=True)
             return
         table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
         for place, name in enumerate(self.columns):
@@ -75,12 +74,12 @@ def comparison_tables(comparison: Comparison) -> Iterator[FigureTable]:
         rows = tuple(
             (_name(one.model), number(one.strength), _range(one.interval_95)) for one in comparison.ranking
         )
-        yield FigureTable(("ranking", "strength", "95% interval"), rows)
+        yield FigureTable(("ranking", "strength", "95% interval"), rows, "ranking, ")
     answers = tuple(_of_answers(comparison))
     if answers:
         yield FigureTable(("answers", *map(_name, comparison.names)), answers)
     if comparison.style is not None and comparison.style.models:
-        yield _style(comparison.style.models)
+        yield _style(comparison.style)
     if comparison.benchmarks is not None and comparison.benchmarks.tasks:
         tasks = tuple(
             (
@@ -89,7 +88,7 @@ def comparison_tables(comparison: Comparison) -> Iterator[FigureTable]:
             )
             for task in comparison.benchmarks.tasks
         )  # fmt: skip
-        yield FigureTable(("benchmark", "base", "tuned", "difference", "95% interval"), tasks)
+        yield FigureTable(("benchmark", "base", "tuned", "difference", "95% interval"), tasks, "benchmark ")
 
 
 def says_of_comparison(comparison: Comparison) -> Iterator[tuple[str, str]]:
@@ -124,7 +123,7 @@ def _win_rates(rows: Sequence[PairedWinRate]) -> FigureTable:
                 f"{_name(row.of)} against {_name(row.against)}",
                 _counts(row),
                 _rate(row.win_rate, row.interval_95),
-                "" if row.sign_test_p is None else f"p = {row.sign_test_p:.3g}",
+                "" if row.sign_test_p is None else _p(row.sign_test_p),
                 *[_rate(row.length_controlled_win_rate, row.length_controlled_interval_95)] * has_length,
                 *[_rate(row.agreement_corrected_win_rate, row.agreement_corrected_interval_95)]
                 * has_agreement,
@@ -160,17 +159,29 @@ def _of_answers(comparison: Comparison) -> Iterator[tuple[str, ...]]:
         yield ("perplexity", *("–" if one is None else number(one.value) for one in found_of))
 
 
-def _style(models: Mapping[str, ModelStyle]) -> FigureTable:
-    measures = list(next(iter(models.values())).distances)
+def _style(style: Style) -> FigureTable:
+    """Distances from the target; of two models also how often chance alone would tell them so far apart."""
+    models = style.models
+    closer = style.closer_p if isinstance(style.closer_p, Mapping) else {}
     rows = []
-    for measure in measures:
+    for measure in next(iter(models.values())).distances:
         found = [model.distances.get(measure) for model in models.values()]
         floor = next((one.noise_floor_95 for one in found if one is not None), None)
-        cells = [
-            "" if one is None else f"{number(one.value)} (p = {number(one.permutation_p)})" for one in found
-        ]
-        rows.append((measure.replace("_", " "), *cells, number(floor)))
-    return FigureTable(("distance in style", *map(_name, models), "noise up to"), tuple(rows))
+        cells = ["" if one is None else f"{number(one.value)} ({_p(one.permutation_p)})" for one in found]
+        rows.append((measure, *cells, number(floor), *([_p(closer.get(measure))] if closer else [])))
+    columns = (
+        "distance in style",
+        *map(_name, models),
+        "noise up to",
+        *(["between the two"] if closer else []),
+    )
+    return FigureTable(columns, tuple(rows), "distance in style, ")
+
+
+def _p(p: float | None) -> str:
+    if p is None:
+        return "–"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
 def _telling(name: str, model: ModelStyle) -> Iterator[tuple[str, str]]:
