@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 
-from palate.report.curves import MAX_TABLE_ROWS, Curve, curves
 from palate.evaluate.diagnosis.curves import Metrics, MetricsRow, Series
+from palate.report.curves import MAX_TABLE_ROWS, Curve, curves
 from palate.report.plots import MAX_POINTS, _alone, _averaged, _smoothed, draw
 from palate.report.svg import COLOURS, StyleSheet
 

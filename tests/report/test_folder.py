@@ -9,8 +9,8 @@ import pytest
 import synthetic_run as synthetic
 
 from palate.errors import ArtifactError
-from palate.report.folder import read_run
 from palate.evaluate.diagnosis.curves import read_metrics, series
+from palate.report.folder import read_run
 
 
 @pytest.fixture

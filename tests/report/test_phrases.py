@@ -18,7 +18,8 @@ SOURCES = "".join(
     path.read_text(encoding="utf-8") for path in sorted(ROOM.iterdir()) if path.suffix in (".py", ".html")
 )
 BUILT = (
-    r"claim_(better|worse|open)", r"claim_several_\w+", r"claim_(length|agreement)(_open)?", r"held_out_reward\w*",
+    r"claim_(better|worse|open)", r"claim_several_\w+", r"claim_(length|agreement)(_open)?",
+    r"held_out_reward\w*",
     r"num_\w+", r"tile_\w+_trained_on", r"severity_\w+", r"sure_\w+", r"(train|eval)_(column|steps)",
     r"curve_\w+", r"line_\w+", r"rate_\w+", r"figure_\w+", r"verdict_\w+", r"split_\w+", r"layout_\w+_note",
     r"fear_\w+", r"style_\w+", r"\w+_title",

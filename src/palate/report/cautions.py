@@ -78,9 +78,8 @@ def _view(found: RunFinding, say: Phrases) -> FindingView:
     severity = found.severity if found.severity in SEVERITIES else "info"
     words = rule_words(say).get(found.rule, {})
     suggestion = ""
-    if found.recipe_key:
-        value = "" if found.recipe_value is None else f" {_typed(found.recipe_value)}"
-        suggestion = f"{found.recipe_key}:{value}"
+    if found.recipe_key and found.recipe_value is not None:
+        suggestion = f"{found.recipe_key}: {_typed(found.recipe_value)}"
     return FindingView(
         found,
         words.get("name", found.rule.replace("_", " ").capitalize()),
