@@ -13,7 +13,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -184,7 +184,9 @@ def _kappa(cell: Cell, draw: np.random.Generator) -> Drawn:
 
 def _alpha(cell: Cell, draw: np.random.Generator) -> Drawn:
     first, second, prompts, truth = _two_raters(cell, draw)
-    ratings = {"one": dict(enumerate(first)), "two": dict(enumerate(second))}
+    ratings: dict[Hashable, Mapping[Hashable, Hashable]] = {
+        "one": dict(enumerate(first)), "two": dict(enumerate(second)),
+    }  # fmt: skip
     found = krippendorff_alpha(
         ratings,
         clusters=dict(enumerate(prompts)),

@@ -187,6 +187,11 @@ IDLE: dict[str, list[tuple[str, str]]] = {
         ("compare.rubric=writing", "no effect without judge_model or logprob_model"),
         ("compare={judge: longer, rubric: writing}", "no effect without"),
     ],
+    "CompareOptions.neutral_text": [
+        ("compare={drift: false, neutral_text: a.txt}", "neutral_text has no effect with drift = false")
+    ],
+    "CompareOptions.benchmark_tasks": [("compare.benchmark_tasks=tasks", "has no effect without benchmarks")],
+    "CompareOptions.benchmark_limit": [("compare.benchmark_limit=5", "has no effect without benchmarks")],
     "CompareOptions.force": [("compare={judge: longer, force: true}", "force has no effect without")],
     "DPO.smoothing": [("objective.smoothing=robust", "has no effect with label_smoothing = 0")],
     "DPO.divergence": [("objective={logps: mean, divergence: forward_kl}", "does not go with")],
@@ -292,6 +297,8 @@ ALWAYS = {
     "CompareOptions.temperature": "of every answer",
     "CompareOptions.votes": "of every comparison, or of every judge",
     "CompareOptions.style": "of every answer",
+    "CompareOptions.drift": "of every answer",
+    "CompareOptions.benchmarks": "asked of every model",
     "MPOTerm.weight": "of its term",
     "MPOTerm.objective": "a section",
     "DPO.logps": "with every divergence that allows it",

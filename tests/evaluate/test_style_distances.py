@@ -21,12 +21,16 @@ COMMON = ["the", "of", "a", "and", "to", "in", "is", "it", "was", "for", "on", "
 RARE = [f"word{letter}{other}" for letter in "abcdefghij" for other in "abcdefghij"]
 
 
-def written(generator: np.random.Generator, num_words: int, *, planted: float = 0.0) -> str:
+def written(
+    generator: np.random.Generator, num_words: int, *, planted: float = 0.0, rare: np.ndarray | None = None
+) -> str:
     """Whole sentences of one invented author, `num_words` words or a few more.
 
-    `planted` of the words are "tapestry", which the author never writes.
+    `rare` are the weights of rare words. `planted` of the words are "tapestry", which the author never
+    writes.
     """
-    weights = np.array([3.0] * len(COMMON) + [0.25] * len(RARE))
+    of_rare = np.full(len(RARE), 0.25) if rare is None else rare
+    weights = np.concatenate([np.full(len(COMMON), 3.0), of_rare])
     sentences: list[list[str]] = []
     while sum(map(len, sentences)) < num_words:
         length = 4 + int(generator.geometric(0.12))
@@ -162,6 +166,62 @@ def test_p_values_are_uniform_where_nothing_differs() -> None:
         # Binomial: 120 * .05 = 6, sd 2.4; 120 * .5 = 60, sd 5.5. Bounds at more than three deviations.
         assert (p <= 0.05).sum() <= 14, measure
         assert 42 <= (p <= 0.5).sum() <= 78, measure
+
+
+def on_subjects(
+    generator: np.random.Generator, num: int, num_words: int, per_subject: int
+) -> list[list[str]]:
+    """`num` groups of texts; the texts of a group are about one thing, and share its rare words."""
+    groups = []
+    for _ in range(num):
+        rare = 0.25 * generator.gamma(0.5, 2.0, len(RARE))
+        groups.append([written(generator, num_words, rare=rare) for _ in range(per_subject)])
+    return groups
+
+
+def p_values(scene: str, times: int) -> dict[str, np.ndarray]:
+    """Of answers and a target in which nothing differs but the subjects, which each text has of its own."""
+    found: dict[str, list[float]] = {measure: [] for measure in MEASURES}
+    for seed in range(times):
+        generator = np.random.default_rng([seed, 3])
+        per_prompt = 4 if scene == "several answers" else 1
+        answers = on_subjects(generator, 20, 48, per_prompt)
+        documents = [own[0] for own in on_subjects(generator, 24, 110, 1)]
+        if scene == "unequal lengths":
+            answers = [own for size in (12, 40, 80) for own in on_subjects(generator, 7, size, 1)]
+        if scene == "five documents":
+            documents = [own[0] for own in on_subjects(generator, 5, 480, 1)]
+        result = compare_style({"m": answers}, documents, seed=seed, num_permutations=59)
+        for measure in MEASURES:
+            found[measure].append(result.models["m"].distances[measure].permutation_p)
+    return {measure: np.array(values) for measure, values in found.items()}
+
+
+@pytest.mark.parametrize("scene", ["several answers", "unequal lengths"])
+def test_p_values_are_uniform_with_several_answers_and_unequal_lengths(scene: str) -> None:
+    """80 times: 4 at or under .05 (sd 1.9), 40 at or under .5 (sd 4.5); bounds at three deviations.
+
+    Several answers to a prompt averaged into one text came to 26 at or under .5.
+    """
+    for measure, p in p_values(scene, 80).items():
+        assert (p <= 0.05).sum() <= 10, measure
+        assert 27 <= (p <= 0.5).sum() <= 53, measure
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("scene", ["several answers", "unequal lengths"])
+def test_p_values_are_uniform_over_many_draws(scene: str) -> None:
+    """400 times: 20 at or under .05 (sd 4.4), 200 at or under .5 (sd 10)."""
+    for measure, p in p_values(scene, 400).items():
+        assert (p <= 0.05).sum() <= 34, measure
+        assert 170 <= (p <= 0.5).sum() <= 230, measure
+
+
+def test_p_values_of_words_say_nothing_with_five_documents() -> None:
+    """As docs/style.md says: pieces of one document share its subject, and look like a style."""
+    found = p_values("five documents", 20)
+    assert (found["words"] <= 0.05).mean() > 0.6
+    assert (found["punctuation"] <= 0.05).mean() < 0.3
 
 
 def test_several_answers_to_a_prompt_are_one_witness() -> None:

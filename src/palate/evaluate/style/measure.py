@@ -77,8 +77,11 @@ def compare_style(
 ) -> StyleComparison:
     """Measure each model's answers against a target corpus.
 
-    The unit of all draws is a prompt with all its answers, and a document of the target with one piece of an
-    answer's length: texts of one prompt or document are not independent.
+    The unit of all draws is a prompt, and a document of the target with one piece of an answer's length:
+    texts of one prompt or document are not independent. Of several answers to a prompt one is drawn for
+    distances, floors and their p-values: their mean would be smoother than any piece, and nothing to compare
+    with one (p <= 0.5 came up 32 times in 100 where nothing differed). Telling words, and which of two models
+    is closer, are taken from all answers.
 
     Args:
         answers: for each model the answers to each prompt; the prompts are the same, in the same order.
@@ -102,7 +105,8 @@ def compare_style(
             where="style",
             next="name a larger target corpus",
         )
-    counted = {name: _count(answers, pieces, name) for name in FAMILIES}
+    picks = np.random.default_rng([seed, 1]).random(num_prompts)
+    counted = {name: _count(answers, pieces, name, picks) for name in FAMILIES}
     draws = _Draws(num_prompts, len(pieces), num_permutations, generator)
     models = {
         model: ModelStyle(
@@ -123,6 +127,9 @@ class _Counted:
     """Counts of one family: a row for each prompt of each model, and a row for each piece."""
 
     models: tuple[csr_array, ...]
+    """The mean of a prompt's answers."""
+    drawn: tuple[csr_array, ...]
+    """One answer of each prompt."""
     target: csr_array
     names: tuple[str, ...]
 
@@ -154,7 +161,7 @@ def _rows_with(places: NDArray[np.int64], size: int) -> Floats:
 
 
 def _distance(counted: Mapping[Family, _Counted], measure: Measure, model: int, draws: _Draws) -> Distance:
-    own, target = _of(counted, measure).models[model], _of(counted, measure).target
+    own, target = _of(counted, measure).drawn[model], _of(counted, measure).target
     far = _Ruler(counted, measure)
     value = far.between(draws.prompts, own, draws.pieces, target)
     floor = far.between(draws.pieces, target, draws.other_pieces, target)
@@ -195,7 +202,7 @@ class _Ruler:
         # The yardstick of Burrows's delta is read off all texts alike: read off the target alone it would
         # fit the target better than any mixture of target and answers, and p-values would be too small.
         of_words = _of(counted, measure)
-        units = vstack([*of_words.models, of_words.target]) if self._is_delta else csr_array((0, 0))
+        units = vstack([*of_words.drawn, of_words.target]) if self._is_delta else csr_array((0, 0))
         self._units = units.toarray()
 
     def between(self, rows_RU: Floats, units_UV: csr_array, others_RW: Floats, units_WV: csr_array) -> Floats:
@@ -214,8 +221,13 @@ def _of(counted: Mapping[Family, _Counted], measure: Measure) -> _Counted:
     return counted["words" if measure == "delta" else measure]
 
 
-def _count(answers: Mapping[str, Sequence[Sequence[str]]], pieces: Sequence[str], family: Family) -> _Counted:
-    """One vocabulary for all. A prompt's row is the mean of its answers: more of them are no more texts."""
+def _count(
+    answers: Mapping[str, Sequence[Sequence[str]]],
+    pieces: Sequence[str],
+    family: Family,
+    picks: NDArray[np.float64],
+) -> _Counted:
+    """One vocabulary for all. `picks`, [prompts] in 0..1, says how far along its answers the drawn one is."""
     texts = [text for of_model in answers.values() for own in of_model for text in own]
     sizes = np.array([len(own) for of_model in answers.values() for own in of_model], dtype=np.int64)
     counts, names = count_matrix([*texts, *pieces], FAMILIES[family])
@@ -225,7 +237,18 @@ def _count(answers: Mapping[str, Sequence[Sequence[str]]], pieces: Sequence[str]
     num_prompts = len(sizes) // len(answers)
     starts = range(0, len(sizes), num_prompts)
     models = tuple(by_prompt[start : start + num_prompts] for start in starts)
-    return _Counted(models, counts[len(texts) :], names)
+    drawn = tuple(_drawn(counts, sizes, start, picks) for start in starts)
+    return _Counted(models, drawn, counts[len(texts) :], names)
+
+
+def _drawn(counts: csr_array, sizes: NDArray[np.int64], start: int, picks: NDArray[np.float64]) -> csr_array:
+    """[prompts, features] of one model's drawn answers; a prompt without any has none of everything."""
+    ends = np.cumsum(sizes)[start : start + len(picks)]
+    own = sizes[start : start + len(picks)]
+    some = np.flatnonzero(own)
+    texts = (ends - own + np.floor(picks * own).astype(np.int64))[some]
+    places = (some, texts)
+    return csr_array(csr_array((np.ones(len(some)), places), (len(picks), counts.shape[0])) @ counts)
 
 
 def _telling(counted: _Counted, model: int) -> tuple[Telling, ...]:
@@ -257,7 +280,8 @@ def _warnings(num_prompts: int, num_pieces: int, num_documents: int, are_apart: 
     if not are_apart:
         said.append(
             f"The target has {num_documents} documents, fewer than {MIN_DOCUMENTS}: several pieces were cut "
-            "from each. They are not independent, so p-values are too small: read them as no more than hints."
+            "from each. They are not independent, so p-values are too small, those of words and of delta by "
+            "far: read them as no more than hints."
         )
     if min(num_prompts, num_pieces) < 30:
         said.append(
