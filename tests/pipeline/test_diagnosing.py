@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from palate.errors import TrainingError
 from palate.pipeline import diagnose_stage, run_recipe, train_stage
 from palate.pipeline.diagnosing import telling_diagnosis
 from palate.watcher import Watcher
@@ -77,6 +78,15 @@ def test_a_run_carries_findings_that_are_newer_than_its_comparison(tmp_path: Pat
     (folder / "findings.json").unlink()
     run_recipe(recipe)
     assert (folder / "findings.json").exists()
+
+
+def test_a_training_that_overflows_leaves_its_curves_explained(tmp_path: Path, base: Path) -> None:
+    """At such a rate of all weights the numbers end within a few steps."""
+    data = write_rows(tmp_path / "rows.jsonl", rows(60))
+    overrides = ("model.adapter=null", "train.learning_rate=1e8", "train.max_steps=30", "data.audit=null")
+    with pytest.raises(TrainingError):
+        train_stage(tiny_recipe(tmp_path, base, *overrides, data=data))
+    assert json.loads((tmp_path / "run" / "findings.json").read_text(encoding="utf-8"))["rules_checked"]
 
 
 def test_a_second_attempt_does_not_keep_the_firsts_findings(tmp_path: Path, base: Path) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from palate.data.excerpts import excerpt
+from palate.errors import PalateError, TrainingError
 from palate.evaluate.diagnosis import Diagnosis, Finding, LiveDiagnosis, write_diagnosis
 from palate.watcher import Watcher
 
-__all__ = ["diagnose_stage", "telling_diagnosis"]
+__all__ = ["diagnose_stage", "diagnosed_if_it_fails", "telling_diagnosis"]
 
 Line = dict[str, Any]
 
@@ -22,6 +24,17 @@ def diagnose_stage(folder: Path) -> Diagnosis:
         ArtifactError: there is no such run, a file of it is damaged, or the folder cannot be written.
     """
     return write_diagnosis(folder)
+
+
+@contextmanager
+def diagnosed_if_it_fails(folder: Path) -> Iterator[None]:
+    """Where training ends in a TrainingError its curves are left explained, as far as they came."""
+    try:
+        yield
+    except TrainingError:
+        with suppress(PalateError):  # what ended the training is what its owner has to hear
+            diagnose_stage(folder)
+        raise
 
 
 def telling_diagnosis(folder: Path, watcher: Watcher) -> Callable[[Line], None]:

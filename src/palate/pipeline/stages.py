@@ -15,7 +15,7 @@ from palate.errors import PalateError
 from palate.pipeline.auditing import audit_before_run
 from palate.pipeline.bases import PLAYGROUND, base_folder
 from palate.pipeline.comparing import check_comparison, compare_stage, prompts_of, run_recipe_file
-from palate.pipeline.diagnosing import diagnose_stage, telling_diagnosis
+from palate.pipeline.diagnosing import diagnose_stage, diagnosed_if_it_fails, telling_diagnosis
 from palate.playground import write_pairs
 from palate.recipe import CompareOptions, Recipe, SourceOptions, load_recipe
 from palate.report import build_report
@@ -97,7 +97,8 @@ def train_stage(
         base = base_folder(recipe, watcher)
         _audit(recipe, train_records, eval_records, folder, base, watcher, processes)
         tell = telling_diagnosis(folder.path, watcher)
-        with processes.noticing_loss():
+        explained = diagnosed_if_it_fails(folder.path) if processes.is_main else nullcontext()
+        with explained, processes.noticing_loss():
             summary = train(recipe, train_records, eval_records, folder, watcher, base, processes, tell)
         if processes.is_main:
             diagnose_stage(folder.path)

@@ -53,11 +53,11 @@ def longer(num: int, seed: int = 0) -> Rows:
 
 
 def with_odd_ones(rows: Rows, *places: int) -> Rows:
-    """Some chosen sides become a long stretch of signs the model has never met."""
+    """Some chosen sides become one sign over and over, as a broken export or a broken model writes it."""
     rng = Random(3)
     odd = [dict(row) for row in rows]
     for place in places:
-        odd[place]["chosen"] = "".join(chr(rng.randint(0x4E00, 0x9000)) for _ in range(150))
+        odd[place]["chosen"] = chr(rng.randint(0x4E00, 0x9000)) * 150
     return odd
 
 
@@ -79,9 +79,10 @@ def prompts(num: int) -> list[str]:
 
 @dataclass
 class Workshop:
-    """Makes runs in a folder, each once."""
+    """Makes runs in a folder, each once, all of one seed."""
 
     folder: Path
+    seed: int = 0
     bases: dict[int, Path] = field(default_factory=dict)
     made: dict[str, Path] = field(default_factory=dict)
 
@@ -110,6 +111,7 @@ class Workshop:
             held = f"eval: {{source: {write_rows(self.folder / f'{name}-eval.jsonl', held_out)}}}"
         text = f"""
 output: {self.folder / name}
+seed: {self.seed}
 model: {{base: {self.base()}, adapter: {{rank: 4, alpha: 8}}}}
 data: {{train: {{source: {data}}}, audit: {audit}, {held}}}
 train:

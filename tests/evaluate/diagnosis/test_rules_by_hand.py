@@ -78,6 +78,15 @@ def test_a_running_median_takes_no_notice_of_one_step() -> None:
     assert running_median(np.array([1.0, 1.0, 9.0, 1.0, 1.0]), 3).tolist() == [1.0, 1.0, 1.0, 1.0, 1.0]
 
 
+@given(st.lists(st.floats(-9, 9), max_size=30), st.sampled_from([1, 3, 7, 21]))
+def test_a_running_median_is_the_median_of_what_stands_around(values: list[float], width: int) -> None:
+    import numpy as np
+
+    half = width // 2
+    plain = [float(np.median(values[max(0, i - half) : i + half + 1])) for i in range(len(values))]
+    assert running_median(np.array(values, dtype=float), width).tolist() == plain
+
+
 @pytest.mark.parametrize(
     ("dtype", "kl", "wrong"),
     [("float32", 4e-7, False), ("float32", 6e-7, True), ("bfloat16", 4e-4, False), ("bfloat16", 5e-4, True)],

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from palate.evaluate.diagnosis.curves import Series
@@ -106,6 +107,11 @@ def trend_of(series: Series) -> Trend | None:
 def running_median(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
     """[N] of each figure the median of the `width` figures around it; fewer at the ends."""
     half = width // 2
-    return np.array(
-        [np.median(values[max(0, place - half) : place + half + 1]) for place in range(len(values))]
-    )
+    found = np.empty_like(values)
+    if len(values) > 2 * half:
+        found[half : len(values) - half] = np.median(sliding_window_view(values, 2 * half + 1), axis=1)
+    ends = range(len(values)) if len(values) <= 2 * half else [*range(half), *range(-half, 0)]
+    for end in ends:
+        place = end % len(values)
+        found[place] = np.median(values[max(0, place - half) : place + half + 1])
+    return found

@@ -43,7 +43,6 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
             step=first,
             evidence={"first_step": first, "num_pairs_since": num_since, "accuracy_at_least": lower},
             recipe_key="train.max_steps",
-            recipe_value=max(1, 2 * first),
         )
     ]
 
