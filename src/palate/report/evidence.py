@@ -128,7 +128,8 @@ def _figure(
 ) -> str:
     if value is None:
         return ABSENT
-    inside = say("bracketed", inside=say.range(interval, show)) if interval is not None else ""
+    spread = say.share_range(interval) if show is _exact_percent else say.range(interval, show)
+    inside = say("bracketed", inside=spread) if interval is not None else ""
     return f"{show(value)}{inside}"
 
 
