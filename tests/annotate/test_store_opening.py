@@ -8,7 +8,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -307,3 +307,21 @@ def test_a_page_of_the_file_is_damaged(tmp_path: Path) -> None:
         VoteStore(path)
     assert "keep the file" in damaged.value.next
     assert path.read_bytes() == content
+
+
+def test_a_file_that_was_moved_and_comes_back_has_lost_nothing(tmp_path: Path) -> None:
+    """An empty file in its place would have thrown away the log beside it, with what was acknowledged."""
+    here, away = tmp_path / "votes.db", tmp_path / "away.db"
+    with VoteStore(here) as store:
+        item = with_items(store)[0]
+        store.append(vote("k1", item))
+        here.rename(away)
+        # More than there are open: one of them is new, and finds no file.
+        with ExitStack() as connections, pytest.raises(StoreUnavailable, match="unable to open"):
+            for _ in range(9):
+                connections.enter_context(store._database.reading())
+        assert not here.exists()
+        away.rename(here)
+        store.append(vote("k2", item, "ben"))
+    with VoteStore(here, must_exist=True) as store:
+        assert [event.key for event in store.events()] == ["k1", "k2"]

@@ -43,8 +43,9 @@ class Database:
         self._url = _parsed(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self.name = _without_password(self._url)
-        self._engine = _sqlite_engine(self._url) if self.is_sqlite else _postgresql_engine(self._url)
+        self._engine = self._sqlite_engine() if self.is_sqlite else _postgresql_engine(self._url)
         self._is_open = True
+        self._may_make_file = True
 
     @property
     def path(self) -> Path | None:
@@ -96,6 +97,26 @@ class Database:
         with self._explained(), self._connect() as connection:
             # Outside of any transaction, so not through `writing`.
             connection.connection.cursor().execute("PRAGMA journal_mode = WAL").close()
+
+    def is_made(self) -> None:
+        """From now on no connection makes the file: it is there, or somebody moved it.
+
+        A new, empty file in the place of one that was moved would take the log of votes that lies beside it
+        for its own, and throw it away.
+        """
+        self._may_make_file = False
+
+    def _sqlite_engine(self) -> Engine:
+        def connected() -> sqlite3.Connection:
+            mode = "rwc" if self._may_make_file else "rw"
+            return sqlite3.connect(
+                f"{Path(str(self._url.database)).absolute().as_uri()}?mode={mode}",
+                uri=True,
+                timeout=_SECONDS_TO_WAIT_FOR_OTHERS,
+                check_same_thread=False,
+            )
+
+        return _sqlite_engine(self._url, connected)
 
     def close(self) -> None:
         """Let go of every connection. Closing twice is fine."""
@@ -201,13 +222,8 @@ def _without_password(url: URL) -> str:
     return shown.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
 
 
-def _sqlite_engine(url: URL) -> Engine:
-    engine = create_engine(
-        url,
-        connect_args={"timeout": _SECONDS_TO_WAIT_FOR_OTHERS, "check_same_thread": False},
-        pool_size=8,
-        max_overflow=56,
-    )
+def _sqlite_engine(url: URL, connected: Callable[[], sqlite3.Connection]) -> Engine:
+    engine = create_engine(url, creator=connected, pool_size=8, max_overflow=56)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:
@@ -264,6 +280,8 @@ def _is_lost(error: Exception) -> bool:
 
 
 def _remedy(problem: str) -> str:
+    if "unable to open" in problem:
+        return "see that the file is still there and writable for this user, and do the same again"
     if "locked" in problem or "lock timeout" in problem:
         return "another process holds it: wait for that to end, and do the same again"
     if "full" in problem or "I/O" in problem or "No space" in problem:

@@ -46,6 +46,7 @@ class VoteStore:
         self._database = Database(str(url))
         try:
             open_store(self._database, must_exist=must_exist)
+            self._database.is_made()
         except BaseException:
             self._database.close()
             raise
