@@ -59,6 +59,7 @@ QUICK: list[tuple[str, dict[str, float], int]] = [
     ("length_controlled", lengths(20, 0.95, 5, 0.3), 150),  # 0.43 by the normal interval on the log-odds
     ("length_controlled", lengths(50, 0.5), 100),
     ("agreement_corrected", {"n": 200, "num_votes": 50, "rate": 0.3, "accuracy": 0.85}, 80),
+    ("agreement_corrected", {"n": 50, "num_votes": 50, "rate": 0.05, "accuracy": 0.95}, 150),  # 0.90
     ("kappa", raters(20, 0.8, 0.05), 80),
     ("alpha", raters(50, 0.5, 0.2, 5, 0.5), 80),
     ("slope", {"n": 50, "rate": 0.5, "weight": 0.7, "per_prompt": 5, "alike": 0.3}, 150),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.statistics.effective import effective_number, interval_of_rate
 from palate.statistics.resampling import NUM_RESAMPLES, interval_around, places, resampled_sums
 
 __all__ = ["AgreementCorrected", "agreement_corrected_win_rate"]
@@ -44,7 +45,8 @@ def agreement_corrected_win_rate(
     Gladen, American Journal of Epidemiology 107, 1978, with equal error rates). A judge who errs more on one
     side is beyond this; so are people who were asked about other comparisons than these. The interval is a
     bootstrap over prompts of p and a together; a resample in which the judge is no better than a coin leaves
-    every win rate possible.
+    every win rate possible. It is never narrower than the score interval would be if a were known: with few
+    comparisons and a rate near 0 or 1 the bootstrap alone held the truth 90 times in 100.
 
     Args:
         scores: [comparisons], how far the judge has the judged side win: 1, 0.5, 0; None without a verdict.
@@ -80,7 +82,10 @@ def agreement_corrected_win_rate(
     corrected = _corrected(np.array([rate]), np.array([accuracy]))[0]
     return AgreementCorrected(
         float(corrected),
-        _interval(float(corrected), rates, accuracies, num_prompts),
+        _hull(
+            _interval(float(corrected), rates, accuracies, num_prompts),
+            _if_accuracy_were_known(given, accuracy),
+        ),
         accuracy,
         of_accuracy,
         len(rights),
@@ -113,6 +118,17 @@ def _possible(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _corrected(rates: NDArray[np.float64], accuracies: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.clip((rates + accuracies - 1) / (2 * accuracies - 1), 0.0, 1.0)
+
+
+def _if_accuracy_were_known(given: Sequence[tuple[float, Hashable]], accuracy: float) -> tuple[float, float]:
+    scores, prompts = np.array([score for score, _ in given]), [prompt for _, prompt in given]
+    ends = interval_of_rate(float(scores.mean()), effective_number(scores, prompts), len(set(prompts)))
+    low, high = _corrected(np.array(ends), np.array([accuracy])).tolist()
+    return low, high
+
+
+def _hull(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    return min(one[0], other[0]), max(one[1], other[1])
 
 
 def _interval(
