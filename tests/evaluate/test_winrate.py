@@ -147,4 +147,13 @@ def test_the_page_shows_only_what_runs(tmp_path: Path, monkeypatch: pytest.Monke
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     exec(compile(code, "docs/winrate.md", "exec"), {})
     names = set(table_win_rate("votes.csv").as_dict())
-    assert {name for name in re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)} <= names
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) <= names
+
+
+def test_a_prompt_without_a_verdict_is_not_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [{"generator_1": "a", "generator_2": "b", "preference": p, "instruction": p} for p in (2, None)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    assert "rests on: 1 comparison, 1 prompt (" in run(capsys, str(path))[1]

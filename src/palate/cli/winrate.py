@@ -84,8 +84,12 @@ def _figures(found: dict[str, Any]) -> list[tuple[str, str]]:
     if found["length_controlled_win_rate"] is not None:
         interval = found["length_controlled_interval_95"]
         rows.append(("at equal lengths", _rate(found["length_controlled_win_rate"], interval)))
-    prompts = f"{found['num_comparisons']:,} comparisons, {found['num_prompts']:,} prompts"
+    prompts = ", ".join(_count(found[f"num_{noun}s"], noun) for noun in ("comparison", "prompt"))
     return [*rows, ("rests on", f"{prompts} ({found['layout'].replace('_', ' ')})")]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _rate(rate: float | None, interval: list[float] | None) -> str:

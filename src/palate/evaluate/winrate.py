@@ -43,7 +43,7 @@ class TableWinRate:
             "against": list(self.table.against),
             "judges": list(self.table.judges),
             "num_comparisons": counts.num_comparisons,
-            "num_prompts": len({row.prompt for row in self.table.rows}),
+            "num_prompts": len({row.prompt for row in self.table.rows if row.score is not None}),
             "num_wins": counts.num_wins,
             "num_losses": counts.num_losses,
             "num_ties": counts.num_ties,
