@@ -115,7 +115,7 @@ def test_answers_that_all_begin_alike_are_found_less_varied() -> None:
     alike = ["Oh, my dear friend, what a joy it is that you ask me this today!" for _ in varied]
     found = fears(base=answers("base", *varied), tuned=answers("tuned", *alike))
     (finding,) = [one for one in found.findings if one.name == "less_varied"]
-    assert "self-bleu 1.000" in finding.sentence
+    assert "self-BLEU 1.000" in finding.sentence
 
 
 def test_refusals_and_silence_are_found_and_what_became_better_is_not() -> None:

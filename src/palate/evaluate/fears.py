@@ -239,7 +239,7 @@ def _less_varied(
     if not lost:
         return None
     figures = "; ".join(
-        f"{measure.replace('_', '-')} {own.value:.3f} against {other.value:.3f}, {_said_p(p)}"
+        f"{_called(measure)} {own.value:.3f} against {other.value:.3f}, {_said_p(p)}"
         for measure, own, other, p in lost
     )
     sentence = (
@@ -251,6 +251,10 @@ def _less_varied(
     }
     evidence |= {"p": min(p for *_, p in lost), "num_prompts": lost[0][1].num_prompts}
     return FearFinding("less_varied", name, sentence, "warning", evidence)
+
+
+def _called(measure: DiversityMeasure) -> str:
+    return "self-BLEU" if measure == "self_bleu" else measure.replace("_", "-")
 
 
 def _said_p(p: float) -> str:
