@@ -118,6 +118,17 @@ def test_settings_are_kept_and_the_seed_stays_once_people_have_voted(tmp_path: P
         assert read_settings(store).seed == 4
 
 
+def test_a_new_store_draws_a_seed_that_nobody_knows(tmp_path: Path) -> None:
+    """Sides are a function of seed, name and item: of a seed that is always 0 anybody could reckon them."""
+    seeds = set()
+    for number in range(3):
+        with VoteStore(tmp_path / f"{number}.sqlite3") as store:
+            seed = settle_settings(store, {}).seed
+            assert settle_settings(store, {"overlap": 2}).seed == seed
+            seeds.add(seed)
+    assert len(seeds) == 3
+
+
 def test_the_seed_stays_once_pairs_were_shown(tmp_path: Path) -> None:
     """A browser may keep votes that no server has seen: under another seed their left would be right."""
     from palate.annotate.voting import Voting

@@ -22,6 +22,9 @@ from palate.statistics.triads import Totals
 __all__ = ["AgreementOfPeople", "Note", "Standing", "standing"]
 
 
+INTERVAL_SEED = 0
+"""Of every interval: not the store's own, for the same votes say the same in any store."""
+
 MAX_LISTED = 100
 """The most disagreements that are listed one by one."""
 
@@ -134,7 +137,7 @@ def standing(ballots: Ballots, items: Iterable[Item], settings: Settings, *, rev
     Args:
         ballots: the votes so far.
         items: all of them, in the order of their numbers.
-        settings: of the store; the seed is that of every interval, too.
+        settings: of the store.
         reveal: whether models are called by their names, or A, B, C by the seed.
     """
     by_id = {item.id: item for item in items}
@@ -156,10 +159,10 @@ def standing(ballots: Ballots, items: Iterable[Item], settings: Settings, *, rev
         num_adjudicated=sum(vote.adjudicated_by is not None for vote in pooled),
         decided=_decided(pooled),
         annotators=tuple(habits_of(ballots, name, by_id) for name in ballots.annotators),
-        agreement=_agreement(ballots, pooled, settings.seed),
+        agreement=_agreement(ballots, pooled, INTERVAL_SEED),
         disagreements=tuple(disagreements(pooled)),
         contests=tuple(model_contests(list(by_id.values()), pooled, called, hidden=not reveal)),
-        ranking=model_ranking(pooled, settings.seed, called),
+        ranking=model_ranking(pooled, INTERVAL_SEED, called),
         circles=circles(pooled),
         notes=_latest_notes(known, by_id),
         num_unknown=len(votes) - len(known),

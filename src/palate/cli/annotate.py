@@ -72,7 +72,7 @@ def annotate(
     order
         given: as in the source; random; least-certain: first what would tell most.
     seed
-        Decides sides, random orders and repeats.
+        Decides sides, random orders and repeats; drawn at random where absent.
     limit
         Take only the first comparisons.
     port

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -128,6 +129,9 @@ def settle_settings(store: VoteStore, given: Mapping[str, Any]) -> Settings:
     Raises:
         CallError: a value has no meaning, or the seed is another than the one pairs were shown under.
     """
+    if "seed" not in given and store.setting("seed") is None and store.setting(IDENTITY) is None:
+        # Of a seed that everybody knows anybody can reckon which side is whose: a new store draws its own.
+        store.settled("seed", secrets.randbelow(2**53))
     before = read_settings(store)
     settings = replace(before, **given)
     # Also without a vote in the store: browsers keep those that a lost network held up.
