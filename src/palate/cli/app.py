@@ -77,6 +77,7 @@ def demo(*, output: str = "runs/demo", seed: int = 0, as_json: AsJson = False) -
     console = _console()
     render_comparison(result.comparison, console)
     render_summary(result.summary, console)
+    _show_findings(result.folder)
     before, after = result.summary["preferred_share_before"], result.summary["preferred_share_after"]
     console.print(
         f"\nOn prompts never trained on, the preferred voice went "

@@ -299,6 +299,21 @@ def test_of_a_run_that_has_hardly_begun_it_is_said_what_cannot_be_checked(num: i
     assert all(found.not_applicable.values())
 
 
+def test_evidence_is_plain_json_whatever_it_was() -> None:
+    import numpy as np
+
+    from palate.evaluate.diagnosis import Finding
+    from palate.evaluate.diagnosis.finding import Seen
+
+    evidence = {"none": None, "endless": math.inf, "no": math.nan, "whole": np.float64(3.0), "part": 1 / 3}
+    said = Finding.of(
+        RULES["kl_runaway"], Seen(sentence="so far", severity="info", sure="hint", evidence=evidence)
+    )
+    assert dict(said.evidence) == {"none": None, "endless": None, "no": None, "whole": 3, "part": 0.333333}
+    assert [type(value) for value in said.evidence.values()] == [type(None)] * 3 + [int, float]
+    assert said.sentence == "So far."
+
+
 NUMBER = st.one_of(
     st.none(),
     st.floats(allow_nan=False, allow_infinity=False),

@@ -52,7 +52,8 @@ def diagnose(metrics: Metrics, facts: Facts, *, live: bool = False) -> Diagnosis
         if live and not rule.live:
             not_applicable[name] = "told when the run is over"
             continue
-        seen = rule.check(metrics, facts)
+        with np.errstate(all="ignore"):  # a run that blew up has figures whose squares are too large
+            seen = rule.check(metrics, facts)
         if isinstance(seen, NotApplicable):
             not_applicable[name] = seen.why
             continue

@@ -113,6 +113,6 @@ def _plain(value: float | int | str | None) -> float | int | str | None:
     """JSON has neither numpy's numbers nor infinities."""
     if value is None or isinstance(value, str):
         return value
-    if float(value) == int(value) if math.isfinite(value) else False:
-        return int(value)
-    return float(f"{float(value):.6g}") if math.isfinite(value) else None
+    if not math.isfinite(value):
+        return None
+    return int(value) if value == int(value) else float(f"{value:.6g}")
