@@ -72,7 +72,8 @@ def test_a_run_does_everything_once(tmp_path: Path, base: Path) -> None:
     summary = run_recipe(recipe, first)
     assert first.tasks.pop(0).startswith("auditing ")
     assert first.tasks == [
-        "reference log-probabilities", "training", f"answers of {base}", "answers of tuned", "scoring with longer",
+        "reference log-probabilities", "training", f"answers of {base}", "answers of tuned",
+        "scoring with longer", f"{base} reads tuned", "tuned reads itself",
     ]  # fmt: skip
     folder = RunFolder(recipe.output)
     made = sorted(file.name for file in folder.path.iterdir() if not file.name.startswith("."))
@@ -101,7 +102,10 @@ def test_another_comparison_is_made_when_the_recipe_asks_for_one(tmp_path: Path,
     run_recipe(recipe)
     notes = Notes()
     run_recipe(tiny_recipe(tmp_path, base, "compare.judge=shorter"), notes)
-    assert notes.tasks == [f"answers of {base}", "answers of tuned", "scoring with shorter"]
+    assert notes.tasks == [
+        f"answers of {base}", "answers of tuned", "scoring with shorter", f"{base} reads tuned",
+        "tuned reads itself",
+    ]  # fmt: skip
     comparison = RunFolder(recipe.output).read("evaluation/comparison.json")
     assert comparison["judge"] == "shorter"
     assert "shorter" in (Path(recipe.output) / "report.html").read_text(encoding="utf-8")
