@@ -33,7 +33,7 @@ def test_self_bleu_by_hand() -> None:
 
 
 def test_a_word_counts_as_often_as_another_text_has_it() -> None:
-    """a a a with a: one of three words matches, then nothing: (1/3 * 1/3 * 1/2)^(1/3); and a with a a a: 1."""
+    """a a a with a: one word of three, then nothing: (1/3 * 1/3 * 1/2)^(1/3); and a with a a a: 1."""
     assert values("a a a", "a")["self_bleu"] == pytest.approx(((1 / 18) ** (1 / 3) + 1) / 2)
 
 
