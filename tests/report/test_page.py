@@ -210,6 +210,7 @@ def test_an_answer_that_differs_inside_an_attack_cannot_act(run: Path, attack: s
     content = synthetic.comparison()
     content["samples"][0]["base"][0]["text"] = f"the same words before {attack} and after"
     content["samples"][0]["tuned"][0]["text"] = f"the same words before {attack.replace('a', 'b')} and after"
+    (run / "metrics.jsonl").unlink()  # curves take most of the time, and have no part in this
     synthetic.write_json(run / "evaluation" / "comparison.json", content)
     page = read(run)
     assert_harmless(page)
