@@ -45,8 +45,9 @@ def agreement_corrected_win_rate(
     Gladen, American Journal of Epidemiology 107, 1978, with equal error rates). A judge who errs more on one
     side is beyond this; so are people who were asked about other comparisons than these. The interval is a
     bootstrap over prompts of p and a together; a resample in which the judge is no better than a coin leaves
-    every win rate possible. It is never narrower than the score interval would be if a were known: with few
-    comparisons and a rate near 0 or 1 the bootstrap alone held the truth 90 times in 100.
+    every win rate possible. Where it reaches 0 or 1 its other end is no nearer than that of the score
+    interval would be if a were known: with few comparisons the bootstrap alone held a truth near 0 or 1 90
+    times in 100.
 
     Args:
         scores: [comparisons], how far the judge has the judged side win: 1, 0.5, 0; None without a verdict.
@@ -82,7 +83,7 @@ def agreement_corrected_win_rate(
     corrected = _corrected(np.array([rate]), np.array([accuracy]))[0]
     return AgreementCorrected(
         float(corrected),
-        _hull(
+        _held_open(
             _interval(float(corrected), rates, accuracies, num_prompts),
             _if_accuracy_were_known(given, accuracy),
         ),
@@ -127,8 +128,9 @@ def _if_accuracy_were_known(given: Sequence[tuple[float, Hashable]], accuracy: f
     return low, high
 
 
-def _hull(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
-    return min(one[0], other[0]), max(one[1], other[1])
+def _held_open(interval: tuple[float, float], known: tuple[float, float]) -> tuple[float, float]:
+    low, high = interval
+    return (min(low, known[0]) if high >= 1 else low), (max(high, known[1]) if low <= 0 else high)
 
 
 def _interval(
