@@ -100,6 +100,6 @@ def test_the_whole_grid(figure: str) -> None:
     """The mean over the grid, and the worst cell; 300 draws of a cell are off by 1.6 points at 91%, and the
     worst of a hundred cells by three times that."""
     shares = [simulation.covered(figure, cell, 300).coverage for cell in simulation.FIGURES[figure][0]()]
-    # A judge who may be little better than a coin leaves nearly everything possible: too wide, and rightly so.
+    # A judge who may be little better than a coin leaves nearly everything possible.
     assert 0.94 <= np.mean(shares) <= (0.98 if figure == "agreement_corrected" else 0.965)
     assert min(shares) >= 0.91 - 0.045
