@@ -27,7 +27,7 @@ from palate.pipeline.contest_judging import judging_of, judging_of_votes
 from palate.pipeline.diagnosing import diagnose_stage
 from palate.pipeline.judges import DEFAULT_BATCH_SIZE, AskerOf, build_judge
 from palate.playground import held_out_prompts
-from palate.playground.neutral import NEUTRAL_TEXTS
+from palate.playground.neutral import neutral_texts
 from palate.recipe import CompareOptions, ModelOptions, Recipe, load_recipe
 from palate.records import Messages, Vote, as_messages
 from palate.report import build_report
@@ -343,7 +343,7 @@ def _neutral_texts(contestants: Sequence[Contestant], options: CompareOptions) -
     """A file's or a folder's; the playground has its own."""
     if options.neutral_text is not None:
         return _texts(options.neutral_text)
-    return NEUTRAL_TEXTS if options.drift and contestants[0].source == PLAYGROUND else ()
+    return neutral_texts() if options.drift and contestants[0].source == PLAYGROUND else ()
 
 
 def _judging(
