@@ -408,7 +408,7 @@ GOOD = [
     "data.eval={source: a.jsonl}",
     "objective.type=reward",
     "compare={temperature: 0.7, top_p: 0.9, samples_per_prompt: 4}",
-    "compare={judge_model: a, judge_base_url: http://localhost/v1, rubric: writing, force: true, votes: v.csv}",
+    "compare={judge_model: a, judge_base_url: http://local/v1, rubric: writing, force: true, votes: v.csv}",
     "train.trackers=[tensorboard, wandb] train.tracker_project=mine",
     "train.optimizer=paged_adamw_8bit",
 ]
