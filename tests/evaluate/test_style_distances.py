@@ -236,6 +236,24 @@ def test_several_answers_to_a_prompt_are_one_witness() -> None:
         assert five.value == pytest.approx(one.value)
 
 
+def test_of_several_answers_one_is_drawn() -> None:
+    """Distances of three different answers to each prompt are those of the drawn ones alone, to the last bit;
+    telling words count all of them."""
+    generator = np.random.default_rng(17)
+    answers = [
+        [" ".join(generator.choice(COMMON + RARE, size=30).tolist()) + "." for _ in range(3)]
+        for _ in range(20)
+    ]
+    target = texts(18, 40, 300)
+    drawn = np.floor(np.random.default_rng([5, 1]).random(20) * 3).astype(int)
+    alone_drawn = [[own[place]] for own, place in zip(answers, drawn, strict=True)]
+    every = compare_style({"m": answers}, target, seed=5, num_permutations=50).models["m"]
+    one = compare_style({"m": alone_drawn}, target, seed=5, num_permutations=50).models["m"]
+    for measure in ("words", "punctuation", "shapes"):
+        assert every.distances[measure] == one.distances[measure]
+    assert every.telling_words != one.telling_words
+
+
 def test_the_same_seed_gives_the_same_figures() -> None:
     answers, target = {"m": alone(texts(13, 12))}, texts(14, 25, 200)
     first = compare_style(answers, target, seed=3, num_permutations=50)
