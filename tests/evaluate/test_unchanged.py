@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
+from palate.engine import load_policy, load_trained
 from palate.errors import CallError, WorkError
 from palate.evaluate import unchanged
 from palate.evaluate.contestants import Contestant
@@ -38,6 +40,33 @@ def test_a_model_that_is_gone_is_a_warning(base: Path, tmp_path: Path) -> None:
     assert found.own_answers == {}
     assert "Drift is not measured" in found.warnings[0]
     assert "gone" in found.warnings[0]
+
+
+@pytest.fixture
+def adapter(base: Path, tmp_path: Path) -> Path:
+    """A LoRA adapter's folder, moved by chance."""
+    policy = load_policy(ModelOptions(base=str(base), device="cpu", dtype="float32"))
+    torch.manual_seed(2)
+    for name, weight in policy.model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.3)
+    policy.save_weights(tmp_path / "adapter")
+    return tmp_path / "adapter"
+
+
+def test_an_adapter_is_measured_against_its_base(base: Path, adapter: Path, tmp_path: Path) -> None:
+    """Its drift is that of the same model merged into one."""
+    merged = load_trained(str(adapter), PLAIN)
+    folder = tmp_path / "merged"
+    merged.model.merge_and_unload().save_pretrained(folder)
+    merged.tokenizer.save_pretrained(folder)
+    three = [Contestant("base", str(base)), Contestant("lora", str(adapter)), Contestant("one", str(folder))]
+    answers = answers_of("lora") | answers_of("one")
+    found = measured_drift(answers, three, ["river stone"], CompareOptions(), PLAIN, Watcher())
+    assert found.own_answers["lora"].kl_per_token > 1e-4
+    ours, theirs = (found.own_answers[name].kl_per_token for name in ("lora", "one"))
+    assert ours == pytest.approx(theirs, rel=1e-3)
+    assert found.perplexity["lora"].value == pytest.approx(found.perplexity["one"].value, rel=1e-4)
 
 
 def test_no_benchmarks_are_none() -> None:
