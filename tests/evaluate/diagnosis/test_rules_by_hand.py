@@ -144,6 +144,18 @@ def test_one_wrong_pair_late_in_the_epoch_is_enough_to_call_them_not_easy(
     assert says("accuracy_one_early", metrics, facts()) is early
 
 
+def test_a_last_batch_that_is_smaller_counts_no_pairs_that_are_not_there() -> None:
+    """140 pairs in batches of 128: after the first step 12 are left, too few to call anything."""
+    metrics = curves(
+        steps(2, rewards_accuracy=lambda s: 0.0 if s == 1 else 1.0, epoch=lambda s: min(1.0, s * 0.9))
+    )
+    in_large_batches = "train.batch_size=128"
+    assert not says(
+        "accuracy_one_early", metrics, facts(in_large_batches, data={"train": {"num_pairs": 140}})
+    )
+    assert says("accuracy_one_early", metrics, facts(in_large_batches, data={"train": {"num_pairs": 256}}))
+
+
 def test_pairs_that_are_right_in_a_second_epoch_only_are_not_easy() -> None:
     metrics = curves(steps(60, rewards_accuracy=lambda s: 0.75 if s <= 30 else 1.0, epoch=lambda s: s / 30))
     assert not says("accuracy_one_early", metrics, facts())
@@ -152,6 +164,8 @@ def test_pairs_that_are_right_in_a_second_epoch_only_are_not_easy() -> None:
 def test_smoothed_labels_have_no_loss_of_zero() -> None:
     metrics = curves(steps(40, loss=lambda s: 0.7 if s < 10 else 0.001))
     assert says("loss_at_zero", metrics, facts())
+    (told,) = seen("loss_at_zero", metrics, facts())
+    assert told.severity == "info" and told.recipe_value is None  # another schedule is another run: no number
     assert not says("loss_at_zero", metrics, facts("objective.label_smoothing=0.1"))
     assert not says("loss_at_zero", metrics, facts("objective.type=ipo"))
 
@@ -181,6 +195,8 @@ def falling(chosen: float, rejected: float, length: float = 20.0) -> Metrics:
         (-2.0, -20.0, 20.0, False),  # a little of it is usual
         (-10.0, -60.0, 20.0, False),  # the margin comes from the rejected side
         (-10.0, -20.0, 300.0, False),  # a thirtieth of a nat for each of 300 tokens
+        (-15.0, -15.0, 20.0, False),  # both alike: no margin grows of it
+        (-15.0, -10.0, 20.0, False),  # the chosen side falls faster: the labels are not learnt at all
     ],
 )
 def test_both_sides_have_to_fall_far(chosen: float, rejected: float, length: float, told: bool) -> None:

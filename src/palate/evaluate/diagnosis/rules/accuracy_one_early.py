@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from palate.evaluate.diagnosis.curves import Metrics, series
-from palate.evaluate.diagnosis.facts import Facts
+from palate.evaluate.diagnosis.facts import Facts, figure
 from palate.evaluate.diagnosis.finding import NotApplicable, Rule, Seen
 from palate.evaluate.diagnosis.trends import values_of
 from palate.statistics.win_rates import wilson_interval
@@ -30,6 +30,9 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
     wrong = np.flatnonzero(accuracies < 1)
     begin = int(wrong[-1]) + 1 if len(wrong) else 0
     num_since = (len(steps) - begin) * facts.batch_size
+    num_pairs = figure(facts.data, "train", "num_pairs")
+    if num_pairs is not None:  # the last batch of an epoch may be smaller than the others
+        num_since = min(num_since, max(0, int(num_pairs) - begin * facts.batch_size))
     lower = wilson_interval(num_since, 0)[0]
     if lower < _MIN_LOWER_END or begin > _EARLY_SHARE * len(steps):
         return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from palate.evaluate.diagnosis.curves import Metrics, series
+from palate.evaluate.diagnosis.curves import Metrics, Series, series
 from palate.evaluate.diagnosis.facts import Facts
 from palate.evaluate.diagnosis.finding import NotApplicable, Rule, Seen
 from palate.evaluate.diagnosis.trends import later_part, mean_of, trend_of, values_of
@@ -27,7 +27,8 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
         return NotApplicable(f"it needs {_MIN_STEPS} steps with rewards")
     ends = [mean_of(later_part(side, 0.25)) for side in (chosen, rejected)]
     trends = [trend_of(side) for side in (chosen, rejected)]
-    if ends[0] is None or ends[1] is None or trends[0] is None or trends[1] is None:
+    margin = mean_of(later_part(_margin(metrics), 0.25))
+    if ends[0] is None or ends[1] is None or trends[0] is None or trends[1] is None or margin is None:
         return []
     scale = facts.reward_scale
     fall, other = -ends[0].value / scale, -ends[1].value / scale
@@ -35,7 +36,8 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
     length = mean_of(later_part(series(metrics.train, "chosen_length"), 0.25))
     least = max(_MIN_FALL_NATS, _MIN_FALL_PER_TOKEN * length.value if length is not None else 0.0)
     falling = max(trends[0].z, trends[1].z) < -_MIN_Z
-    if not falling or fall - 2 * error < least or fall < _MIN_SHARE_OF_MARGIN * (other - fall):
+    apart = margin.value - 2 * margin.standard_error > 0  # or both fall alike: nothing takes sides
+    if not (falling and apart) or fall - 2 * error < least or fall < _MIN_SHARE_OF_MARGIN * (other - fall):
         return []
     return [
         Seen(
@@ -56,6 +58,13 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
     ]
 
 
+def _margin(metrics: Metrics) -> Series:
+    """Chosen minus rejected, batch by batch: what both have in common does not blur it."""
+    rows = [row for row in metrics.train if {"rewards_chosen", "rewards_rejected"} <= row.values.keys()]
+    differences = (row.values["rewards_chosen"] - row.values["rewards_rejected"] for row in rows)
+    return Series(tuple(row.step for row in rows), tuple(differences))
+
+
 RULE = Rule(
     name="both_rewards_falling",
     meaning="Likelihood displacement: the margin grows because both sides fall and the rejected one faster. "
@@ -63,7 +72,7 @@ RULE = Rule(
     remedy="Hold the chosen side up: objective.type rpo, dpop, or mpo with sft; or lower train.learning_rate "
     "or raise objective.beta. Read the answers: palate compare.",
     reason="Chosen completions have to be 3 nats and 0.1 nats a token less likely with 95% confidence, by "
-    "half of the margin or more, and both slopes 3 standard errors below 0. A little of it is "
-    "in every DPO run.",
+    "half of the margin or more, both slopes 3 standard errors below 0, and the margin 2 above 0. A little "
+    "of it is in every DPO run.",
     check=_check,
 )

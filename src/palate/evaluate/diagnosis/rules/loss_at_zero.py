@@ -40,22 +40,22 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
     return [
         Seen(
             sentence=f"from step {first} on the training loss is at zero (its median is {median:.1e}): the "
-            f"last {num_idle} of {len(steps)} steps taught next to nothing",
-            severity="warning",
+            f"last {num_idle} of {len(steps)} steps had next to nothing left to lower",
+            severity="info",
             sure="certain",
             step=first,
             evidence={"first_step": first, "num_idle_steps": num_idle, "median_loss": median},
             recipe_key="train.max_steps",
-            recipe_value=max(1, first),
         )
     ]
 
 
 RULE = Rule(
     name="loss_at_zero",
-    meaning="All pairs are won by a wide margin: what is still learnt is to be surer of them, which moves "
-    "the model on without making it better.",
-    remedy="Stop there: train.max_steps, or train.early_stopping; or make closer pairs.",
+    meaning="All pairs are won by a wide margin: what these can still teach is to be surer of them. The "
+    "model moves on, and the loss no longer tells whether its answers improve.",
+    remedy="Make closer pairs; or where answers of a shorter run are as good (palate compare), take that: "
+    "train.max_steps, which shortens the learning rate's schedule too, or train.early_stopping.",
     reason="Under a hundredth of ln 2, where DPO starts, as a running median of 5 steps, for the last "
     "quarter of the run.",
     check=_check,
