@@ -12,6 +12,7 @@ import pytest
 import synthetic_run as synthetic
 from rich.cells import cell_len
 from rich.console import Console
+from synthetic_comparison import full_comparison
 
 from palate.errors import ArtifactError
 from palate.report import render_comparison, render_summary
@@ -58,6 +59,24 @@ def test_the_first_prompts_are_shown_and_the_rest_counted() -> None:
     text = piped(render_comparison, synthetic.comparison(), num_samples=2)
     assert text.count("prompt ") == 2
     assert "(14 more prompts in comparison.json)" in text
+    text = piped(render_comparison, synthetic.comparison(), num_samples=15)
+    assert "(1 more prompt in comparison.json)" in text
+
+
+def test_a_prompt_by_itself_is_worth_a_look_and_no_more_is_claimed() -> None:
+    content = full_comparison()
+    first = content["worse_prompts"][0]
+    first["why"] = "x" * 150 + " 2 of 3 times"
+    content["worse_prompts"] = [first] * 5
+    lines = piped(render_comparison, content).splitlines()
+    assert f"worth a look: “{first['prompt']}”: {first['why']}" in lines
+    assert "(2 more in comparison.json; one prompt by itself may be chance)" in lines
+    assert not any("became worse" in line for line in lines)
+
+
+def test_of_several_models_a_prompt_worth_a_look_says_whose_answer_it_is() -> None:
+    text = piped(render_comparison, full_comparison(3))
+    assert "worth a look (harbour): “" in text
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

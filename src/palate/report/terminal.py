@@ -51,7 +51,8 @@ def render_comparison(comparison: Mapping[str, Any], console: Console, *, num_sa
     for place, sample in enumerate(samples, start=1):
         show(place, sample, found, console)
     if len(found.samples) > len(samples):
-        _print(console, f"({len(found.samples) - len(samples)} more prompts in comparison.json)", "dim")
+        more = plural(len(found.samples) - len(samples), "more prompt")
+        _print(console, f"({more} in comparison.json)", "dim")
         _print(console)
     claim = claim_of_comparison(found)
     _print(console, claim.headline, TONE_STYLES[claim.tone])

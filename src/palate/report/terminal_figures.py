@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from palate.report.comparison import Comparison, ModelStyle, PairedWinRate, Style
-from palate.report.wording import number, percent, plural, visible, whole
+from palate.report.wording import number, percent, visible, whole
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,6 +20,8 @@ __all__ = ["FigureTable", "comparison_tables", "says_of_comparison"]
 _MAX_WORSE = 3
 _MAX_TELLING = 6
 _MAX_CHARACTERS = 100
+_MAX_WHY = 200
+"""Two faults with their numbers fit."""
 
 _FEARS = (
     ("mean_length", "characters on average", whole),
@@ -95,11 +97,7 @@ def says_of_comparison(comparison: Comparison) -> Iterator[tuple[str, str]]:
     """Sentences with a style each: findings, prompts to look at, telling words, and what weakens it all."""
     for finding in comparison.fear_findings:
         yield finding.sentence, "yellow" if finding.severity != "info" else "dim"
-    for prompt in comparison.worse_prompts[:_MAX_WORSE]:
-        yield f"became worse: “{_brief(prompt.prompt)}”: {_brief(prompt.why)}", ""
-    if len(comparison.worse_prompts) > _MAX_WORSE:
-        num = len(comparison.worse_prompts) - _MAX_WORSE
-        yield f"({plural(num, 'more prompt')} whose answers became worse in comparison.json)", "dim"
+    yield from _worth_a_look(comparison)
     if comparison.style is not None:
         for name, model in comparison.style.models.items():
             yield from _telling(name, model)
@@ -109,6 +107,16 @@ def says_of_comparison(comparison: Comparison) -> Iterator[tuple[str, str]]:
     warnings += [*comparison.warnings, *(comparison.style.warnings if comparison.style is not None else ())]
     for warning in dict.fromkeys(warnings):
         yield f"note: {warning}", "yellow"
+
+
+def _worth_a_look(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """Prompts by name. No claim is made of them: what one prompt shows may be chance."""
+    for prompt in comparison.worse_prompts[:_MAX_WORSE]:
+        whose = f" ({_name(prompt.model)})" if prompt.model and len(comparison.names) > 2 else ""
+        yield f"worth a look{whose}: “{_brief(prompt.prompt)}”: {_brief(prompt.why, _MAX_WHY)}", ""
+    if len(comparison.worse_prompts) > _MAX_WORSE:
+        num = len(comparison.worse_prompts) - _MAX_WORSE
+        yield f"({num:,} more in comparison.json; one prompt by itself may be chance)", "dim"
 
 
 def _win_rates(rows: Sequence[PairedWinRate]) -> FigureTable:
@@ -216,6 +224,6 @@ def _name(text: str) -> str:
     return _brief(text)
 
 
-def _brief(text: str) -> str:
+def _brief(text: str, most: int = _MAX_CHARACTERS) -> str:
     clean = " ".join(visible(text).split())
-    return clean if len(clean) <= _MAX_CHARACTERS else f"{clean[:_MAX_CHARACTERS].rstrip()}…"
+    return clean if len(clean) <= most else f"{clean[:most].rstrip()}…"
