@@ -315,6 +315,25 @@ def test_a_run_that_has_only_trained_claims_nothing_about_answers(run: Path) -> 
     assert "better" not in page.text
 
 
+def test_a_share_of_held_out_pairs_has_its_interval_without_a_comparison_too(run: Path) -> None:
+    """10 of 20 prompts right: Wilson's interval is 0.5 -+ 0.2007, rounded outwards."""
+    (run / "evaluation" / "comparison.json").unlink()
+    pairs = [{"prompt": str(n), "reward_margin": 1.0 if n % 2 else -1.0} for n in range(20)]
+    (run / "evaluation" / "held_out.json").write_text(
+        json.dumps({"step": 60, "pairs": pairs}), encoding="utf-8"
+    )
+    page = read(run)
+    assert "(95% interval 29.9% to 70.1%) of 54 held-out pairs." in page.text
+    assert "20 pairs, 95% interval 29.9% to 70.1%" in page.text
+
+
+def test_a_report_takes_margins_that_are_none(run: Path) -> None:
+    (run / "evaluation" / "comparison.json").unlink()
+    content = {"step": 60, "pairs": [{"prompt": "p", "reward_margin": None}, 3]}
+    (run / "evaluation" / "held_out.json").write_text(json.dumps(content), encoding="utf-8")
+    assert "in 93% of 54 held-out pairs." in read(run).text
+
+
 def test_the_best_step_is_marked_in_every_curve_and_table(tmp_path: Path) -> None:
     page = read(synthetic.write_run(tmp_path / "run"))
     plots = curve_plots(page)

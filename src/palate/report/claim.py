@@ -201,7 +201,9 @@ def _claim_of_training(run: Run, say: Phrases) -> Claim:
         return Claim(say("claim_trained_only", trained=trained), "open", (uncompared,))
     count = summary.num_pairs_eval
     pairs = say("some_held_out_pairs") if count is None else say("held_out_pairs", n=count)
-    head = say("claim_trained", trained=trained, share=percent(accuracy), pairs=pairs)
+    interval = say.interval(run.held_out.interval_95) if run.held_out is not None else ""
+    share = percent(accuracy) + (say("bracketed", inside=interval) if interval else "")
+    head = say("claim_trained", trained=trained, share=share, pairs=pairs)
     return Claim(head, "open", (uncompared,))
 
 

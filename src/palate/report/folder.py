@@ -152,6 +152,8 @@ class Run:
     comparison: Comparison | None
     audit: AuditSummary | None = None
     findings: Findings | None = None
+    held_out: HeldOut | None = None
+    """At the best step, from the margins that training left; a comparison has its own."""
 
     @property
     def best_step(self) -> int | None:
@@ -189,6 +191,7 @@ def read_run(folder: Path) -> Run:
         comparison=_read_model(folder / "evaluation" / "comparison.json", Comparison),
         audit=_read_model(folder / "audit.json", AuditSummary),
         findings=_read_model(folder / "findings.json", Findings),
+        held_out=_read_held_out(folder / "evaluation" / "held_out.json"),
     )
     if run.recipe is None and run.metrics is None and run.summary is None and run.comparison is None:
         raise ArtifactError(
@@ -198,6 +201,19 @@ def read_run(folder: Path) -> Run:
             next="give the folder that `output` names in the recipe, or train first: palate run RECIPE",
         )
     return run
+
+
+def _read_held_out(path: Path) -> HeldOut | None:
+    content = _read_object(path)
+    if content is None:
+        return None
+    # Imported here: the interval brings scipy, which no other part of a report needs.
+    from palate.evaluate.diagnosis.facts import Facts
+
+    found = Facts(held_out=content).accuracy_at_best()
+    if found is None:
+        return None
+    return HeldOut(num_pairs=found.num_pairs, reward_accuracy=found.value, interval_95=found.interval_95)
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -61,7 +61,8 @@ def _win_rate_tile(comparison: Comparison | None, say: Phrases) -> Fact | None:
 
 
 def _held_out_tile(run: Run, say: Phrases) -> Fact | None:
-    held_out = run.comparison.held_out if run.comparison is not None else None
+    compared = run.comparison.held_out if run.comparison is not None else None
+    held_out = compared or run.held_out
     if held_out is not None and held_out.reward_accuracy is not None:
         note = say("num_pairs", n=held_out.num_pairs)
         if held_out.interval_95 is not None:
