@@ -64,6 +64,26 @@ def test_json_is_what_the_file_holds(
     assert (printed["num_prompts"], len(printed["samples"][0]["base"])) == (4, 2)
 
 
+def test_a_seed_draws_other_answers_and_is_kept(here: Path, base: Path, other: Path) -> None:
+    words = (base, other, *ASK, "--temperature", "1.5", "--no-drift")
+    found = {}
+    for seed in ((), ("--seed", "0"), ("--seed", "7")):
+        assert palate(*words, *seed) == 0
+        found[seed] = json.loads(Path("evaluation/comparison.json").read_text())
+    assert [one["seed"] for one in found.values()] == [0, 0, 7]
+    absent, nought, seven = (one["samples"] for one in found.values())
+    assert absent == nought != seven
+    assert palate(*words, "--seed", "-1") == 2
+
+
+def test_prompts_that_are_not_asked_are_counted(here: Path, base: Path, other: Path) -> None:
+    Path("p.jsonl").write_text(Path("p.jsonl").read_text() + '{"prompt": ""}\n')
+    assert palate(base, other, *ASK, "--num-prompts", "3", "--no-drift") == 0
+    said = json.loads(Path("evaluation/comparison.json").read_text())["warnings"]
+    assert said[0].startswith("1 row is not asked, the first at p.jsonl:5: ")
+    assert said[1:] == ["Asked are the first 3 of 4 prompts of p.jsonl: num_prompts says how many."]
+
+
 def test_a_pipe_gets_lines(here: Path, base: Path, other: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert palate(base, other, "playground", *ASK, "--judge", "shorter", "--output", "out") == 0
     out = capsys.readouterr().out

@@ -38,6 +38,9 @@ def compare(
     benchmarks: str | None = None,
     benchmark_tasks: str | None = None,
     benchmark_limit: int | None = None,
+    seed: Annotated[
+        int | None, cyclopts.Parameter(validator=cyclopts.validators.Number(gte=0, lt=2**32))
+    ] = None,
     output: Path | None = None,
     asked: AskingOptions = ASKING,
     as_json: Annotated[bool, cyclopts.Parameter(name="--json", negative="")] = False,
@@ -96,6 +99,8 @@ def compare(
         A folder of such tasks, YAML and data files: no network is needed.
     benchmark_limit
         The most questions of each task.
+    seed
+        Of sampled answers, orders shown and resampling; the run's own, or 0 of several models, where absent.
     output
         The folder that evaluation/comparison.json goes into, where several models are named.
     as_json
@@ -128,7 +133,7 @@ def compare(
             lambda spec: askers.of(str(spec.model), spec.base_url, spec.api_key_env),
             asked.batch_size,
         )
-        comparison = compare_command(models, changes, output, watcher, how)
+        comparison = compare_command(models, changes, output, watcher, how, seed=seed)
         rows = account_of_asking(askers)
     if as_json:
         print_json(comparison)

@@ -26,6 +26,7 @@ from palate.pipeline.cast_votes import read_cast_votes
 from palate.pipeline.contest_judging import judging_of, judging_of_votes
 from palate.pipeline.diagnosing import diagnose_stage
 from palate.pipeline.judges import DEFAULT_BATCH_SIZE, AskerOf, build_judge
+from palate.pipeline.unasked import unasked_prompts
 from palate.playground import held_out_prompts
 from palate.playground.neutral import neutral_texts
 from palate.recipe import CompareOptions, ModelOptions, Recipe, load_recipe
@@ -124,6 +125,8 @@ def compare_command(
     output: Path | None = None,
     watcher: Watcher | None = None,
     asking: Asking | None = None,
+    *,
+    seed: int | None = None,
 ) -> dict[str, Any]:
     """`palate compare`: a run's base against its result, or any models on a file of prompts.
 
@@ -133,13 +136,15 @@ def compare_command(
         output: of several models, the folder that evaluation/comparison.json goes into; the current one where
             absent.
         asking: how models are asked; without limits where absent.
+        seed: of samples and of whatever else is drawn; the run's own, or 0 of several models, where absent.
 
     Raises:
         RecipeError: the call is wrong. Otherwise as `compare_stage`.
     """
     options = compare_options(models, changes, output)
     if len(models) == 1:
-        recipe = load_recipe(run_recipe_file(models[0]), [f"output={models[0]}"])
+        changed = [f"output={models[0]}", *([] if seed is None else [f"seed={seed}"])]
+        recipe = load_recipe(run_recipe_file(models[0]), changed)
         comparison = compare_stage(recipe, options, watcher, asking)
         diagnose_stage(Path(models[0]))
         build_report(Path(models[0]))
@@ -158,7 +163,7 @@ def compare_command(
         options,
         folder.path,
         ModelOptions(),
-        0,
+        seed or 0,
         watcher,
         asking,
     )
@@ -323,7 +328,7 @@ def _compare(
     if options.style is not None:
         target = _texts(options.style)
     specs = judge_specs(options)
-    return compare_models(
+    comparison = compare_models(
         contestants,
         prompts,
         options,
@@ -337,6 +342,9 @@ def _compare(
         seed=seed,
         watcher=watcher,
     )
+    comparison["seed"] = seed
+    comparison["warnings"] += unasked_prompts(options)
+    return comparison
 
 
 def _neutral_texts(contestants: Sequence[Contestant], options: CompareOptions) -> Sequence[str]:
