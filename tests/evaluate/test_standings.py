@@ -73,6 +73,8 @@ def test_several_answers_to_a_prompt_are_one_witness() -> None:
         for one in (often, once)
     )
     assert wide == [0.0, 1.0] and narrow[0] > 0.4
+    (few, *_) = standing(contests_of(often), often, judged(contests_of(often)), None)[1]["warnings"]
+    assert few.startswith("1 prompt is few: ")
 
 
 def test_a_judge_that_gave_nothing_is_no_tie() -> None:

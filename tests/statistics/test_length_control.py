@@ -80,6 +80,21 @@ def test_what_cannot_be_told_apart_is_said() -> None:
     assert "cannot be told from quality" in same.warnings[0]
 
 
+def test_where_length_decides_everything_the_figure_is_not_left_alone() -> None:
+    """To a judge that takes the longer answer both are equal at equal lengths: the prior hides that."""
+    _, d = planted(0.0, 1.0, 0.0, 60)
+    y = (d > 0).astype(float)
+    for scores, which in ((y, "longer"), (1 - y, "shorter")):
+        (said,) = length_controlled_win_rate(scores, d).warnings
+        assert said.startswith(f"60 of 60 decided comparisons went to the {which} answer")
+    y[:3] = 1 - y[:3]
+    assert length_controlled_win_rate(y, d).warnings[0].startswith("57 of 60 decided")
+    y[3] = 1 - y[3]
+    assert not length_controlled_win_rate(y, d).warnings
+    few = length_controlled_win_rate([1.0, 0.0] * 4 + [1.0, 0.5], [9.0, -9.0] * 4 + [5.0, 4.0])
+    assert not few.warnings, "nine decided comparisons may all go one way by chance"
+
+
 def test_equal_lengths_leave_the_win_rate() -> None:
     found = length_controlled_win_rate([1.0, 0.0, 1.0, 0.5], [0.0] * 4)
     assert found.win_rate == 0.625

@@ -109,7 +109,8 @@ def _warnings(
     if counts.win_rate is None:
         return []
     if num_prompts < _FEW_PROMPTS:
-        said.append(f"{num_prompts} prompts are few: the interval is as wide as that makes it.")
+        few = "1 prompt is" if num_prompts == 1 else f"{num_prompts} prompts are"
+        said.append(f"{few} few: the interval is as wide as that makes it.")
     if controlled is not None and counts.num_wins + counts.num_losses:
         said += controlled.warnings
         if counts.is_settled and controlled.win_rate is not None and controlled.interval_95 is not None:

@@ -148,7 +148,8 @@ def _warnings(
         said += figures.length_controlled.warnings
     prompts = Counter(row.prompt for row in table.rows if row.score is not None)
     if len(prompts) < _FEW_PROMPTS:
-        said.append(f"{len(prompts)} prompts are few: the interval is as wide as that makes it.")
+        few = "1 prompt is" if len(prompts) == 1 else f"{len(prompts)} prompts are"
+        said.append(f"{few} few: the interval is as wide as that makes it.")
     if not table.positions_known:
         said.append(
             "The table does not say which side was shown first: a preference for a place cannot be told from "

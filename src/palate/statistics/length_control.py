@@ -19,6 +19,10 @@ RIDGE = 10.0
 """1 / variance of the prior of the length's coefficient: a standard deviation of 0.32 around no effect."""
 MAX_SHIFT = 0.5
 """The most by which lengths may differ systematically, in standard deviations, to be told from quality."""
+BY_LENGTH = 0.95
+"""From this share on of comparisons won by the longer answer, or the shorter, length may be all there is."""
+MIN_DECIDED = 10
+"""Of fewer decided comparisons, as many may go to the longer answer by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ def length_controlled_win_rate(
     rate = float(chances.mean())
     own = list(range(len(y))) if prompt_ids is None else prompt_ids
     interval = _interval(rate, design, y, own, np.array(ridge))
-    warnings = _warnings(shift, float((d > 0).mean()))
+    warnings = [*_warnings(shift, float((d > 0).mean())), *_by_length_alone(y, d)]
     return LengthControlled(rate, interval, float(found.coefficients[1]), shift, tuple(warnings))
 
 
@@ -145,4 +149,17 @@ def _warnings(shift: float, share_longer: float) -> list[str]:
         f"The judged side is {longer} in {share:.0%} of the comparisons, by {abs(shift):.1f} standard "
         "deviations on average: what length did and what quality did can hardly be told apart, and the "
         "length-controlled win rate rests on a prior for the weight of length more than on the data."
+    ]
+
+
+def _by_length_alone(y: NDArray[np.float64], d: NDArray[np.float64]) -> list[str]:
+    """The prior holds the weight of length down: where length decides all, a part of that stays."""
+    decided = (y != 0.5) & (d != 0)
+    num, num_longer = int(decided.sum()), int(((y > 0.5) == (d > 0))[decided].sum())
+    which, won = max(("longer", num_longer), ("shorter", num - num_longer), key=lambda side: side[1])
+    if num < MIN_DECIDED or won < BY_LENGTH * num:
+        return []
+    return [
+        f"{won:,} of {num:,} decided comparisons went to the {which} answer: length may be all that decides, "
+        "and the length-controlled win rate still holds a part of what length won."
     ]
