@@ -12,7 +12,7 @@ from palate.cli import main
 
 def a_run(folder: Path, **figures: float) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "recipe.yaml").write_text("output: here\n")
+    (folder / "recipe.yaml").write_text("output: here\ntrain: {max_grad_norm: null}\n")
     lines = []
     for step in range(1, 41):
         values = {"loss": 0.6, "grad_norm": 30.0 if step == 25 else 1.0, **figures}

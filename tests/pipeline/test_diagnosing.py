@@ -111,5 +111,5 @@ def test_what_is_told_is_told_in_a_line(tmp_path: Path) -> None:
         on_line(line)
     ((_, said),) = watcher.diagnosis
     assert "\n" not in said
-    assert "warning gradient_spikes" in said
+    assert "info gradient_spikes" in said and "it was clipped to 1." in said
     assert diagnose_stage(tmp_path).findings[0].rule == "gradient_spikes"

@@ -124,6 +124,24 @@ def test_one_spike_is_named_and_a_noisy_norm_is_none() -> None:
     assert not says("gradient_spikes", curves(steps(40, grad_norm=lambda s: 1.0 + s % 7)), facts())
 
 
+def test_of_a_spike_that_was_clipped_no_other_limit_is_told() -> None:
+    """A recipe that clips at 1 is not told to clip at 2."""
+    lone = curves(steps(40, grad_norm=lambda s: 30.0 if s == 25 else 1.0))
+    for limit, severity, value in ((1.0, "info", None), (20.0, "warning", 2.0), ("null", "warning", 2.0)):
+        (found,) = seen("gradient_spikes", lone, facts(f"train.max_grad_norm={limit}"))
+        assert (found.severity, found.recipe_value) == (severity, value)
+        assert ("clipped to 1" in found.sentence) is (severity == "info")
+
+
+def test_a_step_of_many_digits_is_a_damaged_line(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("output: here\n")
+    (tmp_path / "metrics.jsonl").write_text(
+        json.dumps({"split": "train", "step": 10**22, "loss": 1.0}) + "\n\n"
+    )
+    with pytest.raises(PalateError, match="damaged"):
+        diagnose_run(tmp_path)
+
+
 def test_a_pair_that_is_still_to_be_learnt_is_no_spike() -> None:
     """Norms fall from 1 to 0.01 as pairs are learnt; one that is not brings 1.2 once more."""
     fell = curves(steps(60, grad_norm=lambda s: 1.2 if s == 50 else max(0.01, 1.0 - s / 10)))

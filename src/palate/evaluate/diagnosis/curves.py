@@ -98,7 +98,7 @@ def _parse_line(line: str) -> tuple[str, MetricsRow]:
     split, step = content.get("split"), content.get("step")
     if split not in ("train", "eval"):
         raise ValueError(f'split = {split!r}: expected "train" or "eval"')
-    if not isinstance(step, int) or isinstance(step, bool):
+    if not isinstance(step, int) or isinstance(step, bool) or abs(step) >= 2**63:
         raise ValueError(f"step = {step!r}: expected a whole number")
     values = {key: _number(key, value) for key, value in content.items() if key not in ("split", "step")}
     return split, MetricsRow(step, {key: value for key, value in values.items() if value is not None})

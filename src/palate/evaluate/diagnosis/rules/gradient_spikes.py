@@ -39,12 +39,14 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
     named = ", ".join(str(step) for step in steps[spikes][:_MAX_NAMED].tolist())
     more = f" and {len(spikes) - _MAX_NAMED} more" if len(spikes) > _MAX_NAMED else ""
     clipped = facts.recipe.train.max_grad_norm
+    harmless = clipped is not None and bool((clipped <= limit[spikes]).all())
+    usual = max(float(np.median(norms)), float(np.median(norms[:_NUM_FIRST])))
     return [
         Seen(
             sentence=f"{len(spikes)} of {len(steps)} steps have a gradient far above those around them "
             f"(steps {named}{more}): at step {steps[worst]} its norm is {norms[worst]:.3g}, where "
-            f"{around[worst]:.3g} is usual",
-            severity="warning",
+            f"{around[worst]:.3g} is usual" + (f"; it was clipped to {clipped:g}" if harmless else ""),
+            severity="info" if harmless else "warning",
             sure="certain",
             step=int(steps[worst]),
             evidence={
@@ -55,17 +57,17 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
                 "max_grad_norm": clipped,
             },
             recipe_key="train.max_grad_norm",
-            recipe_value=float(f"{2 * float(np.median(norms)):.2g}"),
+            recipe_value=None if harmless else float(f"{2 * usual:.2g}"),
         )
     ]
 
 
 RULE = Rule(
     name="gradient_spikes",
-    meaning="A few batches push the model much harder than all others: one odd row may decide where it goes, "
-    "and Adam's step stays small for long after a spike.",
-    remedy="Look for odd rows (palate data audit: very long, repeated, in another language), and clip: "
-    "train.max_grad_norm. A larger train.batch_size evens batches out.",
+    meaning="A few batches pull much harder than all others: where nothing clips them one odd row may decide "
+    "where the model goes, and Adam's step stays small for long after.",
+    remedy="Look for odd rows (palate data audit: very long, repeated, in another language), and clip where "
+    "the recipe does not: train.max_grad_norm. A larger train.batch_size evens batches out.",
     reason="8 times the median of the 21 steps around, and twice that of the first 5, when all was still to "
     "be learnt: norms of batches of one kind of data vary by a factor of 2 or 3.",
     check=_check,
