@@ -208,6 +208,18 @@ def test_a_scorer_needs_no_card_and_shows_its_numbers(here: Path, base: Path) ->
     assert found["worse_prompts"] and "the judge prefers" in found["worse_prompts"][0]["why"]
 
 
+def test_of_several_models_the_worst_prompts_come_in_turn(
+    here: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def worst(prompts: Any, own: Any, tuned: Any, *_: Any) -> list[dict[str, Any]]:
+        name = tuned[0][0].model
+        return [{"model": name, "why": f"{name} {rank}"} for rank in range(3 if name == "other" else 1)]
+
+    monkeypatch.setattr(compare, "worse_prompts", worst)
+    found = compared(base, "third")["worse_prompts"]
+    assert [row["why"] for row in found] == ["other 0", "third 0", "other 1", "other 2"]
+
+
 def test_a_named_judge_takes_the_place_of_the_runs_own(
     tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

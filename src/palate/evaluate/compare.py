@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import zip_longest
 from statistics import fmean
 from typing import Any
 
@@ -195,7 +196,7 @@ def _feared(
 ) -> dict[str, Any]:
     base = answered.models[0]
     believed = judgements if judgements is not None and not judgements.withheld_because else None
-    worse = []
+    worse_of = []
     for name in answered.models[1:]:
         verdicts = None
         if believed is not None:
@@ -203,7 +204,7 @@ def _feared(
             size = len(answered.answers[name][0])
             told = [believed.of(contest.comparison) for contest in own]
             verdicts = [told[start : start + size] for start in range(0, len(told), size)]
-        worse += worse_prompts(
+        worse = worse_prompts(
             answered.prompts,
             answered.answers[base],
             answered.answers[name],
@@ -211,10 +212,12 @@ def _feared(
             flags[name],
             verdicts,
         )
+        worse_of.append(worse)
     return {
         "fears": dict(fears.models),
         "fear_findings": [finding.as_dict() for finding in fears.findings],
-        "worse_prompts": worse,
+        # Each model's worst, then each one's second: whoever reads a few sees all models.
+        "worse_prompts": [row for of_rank in zip_longest(*worse_of) for row in of_rank if row is not None],
     }
 
 
