@@ -20,6 +20,8 @@ def test_the_preferred_voice_takes_over(tmp_path: Path, seed: int) -> None:
     assert result.report.is_file()
     written = json.loads((result.folder / "summary.json").read_text())
     assert (written["preferred_share_before"], written["preferred_share_after"]) == (before, after)
+    told = json.loads((result.folder / "findings.json").read_text(encoding="utf-8"))["findings"]
+    assert "evaluation_too_small" not in {finding["rule"] for finding in told}
 
     asked = {sample["prompt"][-1]["content"] for sample in result.comparison["samples"]}
     pairs = (result.folder / "data" / "pairs.jsonl").read_text(encoding="utf-8").splitlines()
