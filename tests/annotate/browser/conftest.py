@@ -14,9 +14,9 @@ from voting_server import VotingServer, comparison, fill_store, voting_server
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """The machine's own, without a window."""
+    """The machine's own, without a window; gone with its file, for a loop runs in this thread meanwhile."""
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("there is no chromium on PATH")
