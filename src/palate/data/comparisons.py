@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from palate.data.files import read_file
 from palate.data.messages import Unusable, completion_field, prompt_field, value_of
@@ -21,9 +21,12 @@ __all__ = [
     "comparison_of_row",
     "comparison_row",
     "read_comparisons",
+    "read_rows_as",
     "write_comparisons",
     "write_message_rows",
 ]
+
+_T = TypeVar("_T")
 
 COMPARISON_COLUMNS = ("prompt", "completion_a", "completion_b")
 """Lists of `{"role", "content"}` messages; text alone is read as one turn, of the user or the assistant.
@@ -110,22 +113,39 @@ def read_comparisons(path: str) -> tuple[tuple[Comparison, ...], tuple[SetAside,
     Raises:
         DataError: the file cannot be read, or no row has the columns of a comparison.
     """
+    writer = "palate generate candidates"
+    return read_rows_as(path, comparison_of_row, "comparisons", COMPARISON_COLUMNS, writer)
+
+
+def read_rows_as(
+    path: str, read: Callable[[RawRow, str], _T], what: str, needed: Sequence[str], writer: str
+) -> tuple[tuple[_T, ...], tuple[SetAside, ...]]:
+    """The rows of a file as `read` understands them, and those that it finds unusable.
+
+    Args:
+        what: what the rows are, for messages.
+        needed: the columns by which such a file is known.
+        writer: the command that writes one.
+
+    Raises:
+        DataError: the file cannot be read, or has no rows with these columns.
+    """
     rows = list(read_file(path))
     columns = columns_of(rows)
-    if not rows or any(name not in columns for name in COMPARISON_COLUMNS):
+    if not rows or any(name not in columns for name in needed):
         raise DataError(
-            "these are no comparisons" if rows else "there are no comparisons",
+            f"these are no {what}" if rows else f"there are no {what}",
             where=path,
-            why=f"they have the columns {', '.join(COMPARISON_COLUMNS)}; seen: {quoted_names(columns)}",
-            next="palate generate candidates writes such a file",
+            why=f"they have the columns {', '.join(needed)}; seen: {quoted_names(columns)}",
+            next=f"{writer} writes such a file",
         )
-    comparisons, set_aside = [], []
+    found, set_aside = [], []
     for row in rows:
         try:
-            comparisons.append(comparison_of_row(row, path))
+            found.append(read(row, path))
         except Unusable as reason:
             set_aside.append(SetAside(path, row.line, str(reason), row.excerpt))
-    return tuple(comparisons), tuple(set_aside)
+    return tuple(found), tuple(set_aside)
 
 
 def comparison_of_row(row: RawRow, path: str) -> Comparison:

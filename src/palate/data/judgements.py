@@ -152,7 +152,7 @@ def _each(
 def _alpaca(row: RawRow) -> _Row:
     """`preference` runs from 1, the first is better, to 2; 1.5, and 0 in older files, is a tie."""
     said = row.fields
-    names = tuple(str(value_of(said, name)) for name in ("generator_1", "generator_2"))
+    names = (str(value_of(said, "generator_1")), str(value_of(said, "generator_2")))
     score: float | None = None
     if said.get("preference") is not None:
         preference = number_of(said["preference"], "preference")
@@ -167,7 +167,7 @@ def _alpaca(row: RawRow) -> _Row:
     judge = said.get("annotator")
     return _Row(
         content_id(str(asked)),
-        names,  # type: ignore[arg-type]
+        names,
         score,
         texts,
         lengths,

@@ -11,13 +11,12 @@ from palate.data.comparisons import (
     COMPARISON_COLUMNS,
     comparison_of_row,
     comparison_row,
+    read_rows_as,
     write_message_rows,
 )
-from palate.data.files import read_file
 from palate.data.messages import Unusable
-from palate.data.rows import RawRow, columns_of, quoted_names
+from palate.data.rows import RawRow
 from palate.data.structured import parse_json
-from palate.errors import DataError
 from palate.records import JudgeCall, SetAside, Verdict
 
 __all__ = ["VERDICT_COLUMNS", "read_verdicts", "write_verdicts"]
@@ -104,23 +103,7 @@ def read_verdicts(path: str | Path) -> tuple[tuple[Verdict, ...], tuple[SetAside
     Raises:
         DataError: the file cannot be read, or no row has the columns of a verdict.
     """
-    path = str(path)
-    rows = list(read_file(path))
-    columns = columns_of(rows)
-    if not rows or any(name not in columns for name in _NEEDED):
-        raise DataError(
-            "these are no verdicts" if rows else "there are no verdicts",
-            where=path,
-            why=f"they have the columns {', '.join(_NEEDED)}; seen: {quoted_names(columns)}",
-            next="palate judge writes such a file",
-        )
-    verdicts, set_aside = [], []
-    for row in rows:
-        try:
-            verdicts.append(_verdict(row, path))
-        except Unusable as reason:
-            set_aside.append(SetAside(path, row.line, str(reason), row.excerpt))
-    return tuple(verdicts), tuple(set_aside)
+    return read_rows_as(str(path), _verdict, "verdicts", _NEEDED, "palate judge")
 
 
 def _verdict(row: RawRow, path: str) -> Verdict:
