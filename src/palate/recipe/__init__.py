@@ -1,5 +1,6 @@
 """One typed YAML recipe is one run."""
 
+from palate.recipe.compare_options import CompareOptions
 from palate.recipe.loading import dump_recipe, load_recipe, parse_recipe, write_recipe
 from palate.recipe.objective import (
     AOT,
@@ -35,7 +36,6 @@ from palate.recipe.objective import (
 from palate.recipe.schema import (
     AdapterOptions,
     AuditOptions,
-    CompareOptions,
     DataOptions,
     EarlyStoppingOptions,
     ExistingAdapterOptions,

@@ -1,12 +1,16 @@
-"""The base of every recipe section, and of every objective's options."""
+"""The base of every recipe section, and of every objective's options; and the bounds that several share."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["Section"]
+__all__ = ["PositiveInt", "Section", "Tokens"]
+
+PositiveInt = Annotated[int, Field(gt=0)]
+# More is a slip, and would only show as memory that runs out hours later.
+Tokens = Annotated[int, Field(gt=0, le=2**24)]
 
 
 class Section(BaseModel):

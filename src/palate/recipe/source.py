@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from palate.recipe.section import Section
+from palate.recipe.section import PositiveInt, Section
 
 __all__ = ["LABEL_LAYOUTS", "RANKING_LAYOUTS", "ColumnOptions", "SourceOptions"]
 
@@ -22,7 +22,6 @@ LABEL_LAYOUTS = frozenset({"labels", "kto_tag"})
 """Layouts whose rows are labels."""
 RANKING_LAYOUTS = frozenset({"ranking", "ultrafeedback", "nectar"})
 """Layouts whose rows are rankings; those of all others that are no labels are pairs."""
-PositiveInt = Annotated[int, Field(gt=0)]
 Column = Annotated[str, Field(min_length=1)]
 
 
