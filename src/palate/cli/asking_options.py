@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +26,7 @@ from palate.asking import (
     default_store_path,
     load_prices,
 )
+from palate.cli.typed import given, typed
 from palate.data.excerpts import excerpt
 from palate.errors import CallError
 from palate.watcher import Watcher
@@ -46,7 +47,7 @@ _SERVER_ONLY = (
 )
 
 
-@cyclopts.Parameter(name="*")
+@cyclopts.Parameter(name="*", group=cyclopts.Group("Servers and local models", sort_key=2))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskingOptions:
     """What a command that asks models takes as `asking: AskingOptions = ASKING`."""
@@ -165,10 +166,10 @@ def asking(options: AskingOptions, base_urls: Sequence[str | None], watcher: Wat
 
 
 def _refuse_without_effect(options: AskingOptions, base_urls: Sequence[str | None]) -> None:
-    given = [field.name for field in fields(options) if getattr(options, field.name) is not None]
-    if all(url is None for url in base_urls) and (idle := [name for name in _SERVER_ONLY if name in given]):
+    said = given(options)
+    if all(url is None for url in base_urls) and (idle := [name for name in _SERVER_ONLY if name in said]):
         raise CallError(
-            f"{', '.join(map(_typed, idle))}: no effect on a model of this machine",
+            f"{', '.join(map(typed, idle))}: no effect on a model of this machine",
             why="there is no server to be paced, paid or waited for",
             next=f"drop {'it' if len(idle) == 1 else 'them'}, or name a server with --base-url",
         )
@@ -195,10 +196,6 @@ def _refuse_unset(api_key_env: str | None) -> None:
             f"api_key_env: the environment variable {excerpt(api_key_env, 60)} is not set",
             next="set it, or drop the option where the server wants no key",
         )
-
-
-def _typed(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 def account_of_asking(askers: Askers) -> list[dict[str, Any]]:
