@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from string import Formatter
 
 import pytest
+from told_evidence import PAGE, evidence_by_case
 
 from palate.evaluate.diagnosis import RULES
-
-PAGE = (Path(__file__).parents[3] / "docs" / "diagnose.md").read_text(encoding="utf-8")
 
 
 def test_its_code_runs(
@@ -26,6 +26,14 @@ def test_its_code_runs(
 def test_its_table_is_the_registry() -> None:
     rows = re.findall(r"^\| `([a-z_]+)` \| (.+) \| (.+) \| (.+) \|$", PAGE, re.MULTILINE)
     assert rows == [(rule.name, rule.meaning, rule.remedy, rule.reason) for rule in RULES.values()]
+
+
+def test_every_figure_of_a_sentence_stands_in_the_evidence_that_the_page_names() -> None:
+    named = evidence_by_case()
+    assert list(named) == [(rule.name, case) for rule in RULES.values() for case in rule.sentences]
+    for (rule, case), names in named.items():
+        fields = {field for _, field, _, _ in Formatter().parse(RULES[rule].sentences[case]) if field}
+        assert fields and fields <= set(names), (rule, case)
 
 
 @pytest.mark.parametrize("rule", RULES)

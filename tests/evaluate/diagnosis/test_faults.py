@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from faulty_runs import Workshop, by_chance, longer, marked, respaced, turned, with_odd_ones
+from told_evidence import evidence_by_case
 
 from palate.evaluate.diagnosis import RULES, Diagnosis, Finding, diagnose_run
 
@@ -197,6 +198,8 @@ def _is_well_said(finding: dict[str, Any]) -> bool:
         and any(character.isdigit() for character in finding["sentence"])
         and bool(figures)
         and all(math.isfinite(value) for value in figures)
+        and list(finding["evidence"]) == list(evidence_by_case()[finding["rule"], finding["case"]])
+        and "?" not in finding["sentence"]
         and bool(finding["meaning"] and finding["remedy"] and finding["recipe_key"])
     )
 

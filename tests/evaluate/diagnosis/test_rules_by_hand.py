@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ def test_of_a_spike_that_was_clipped_no_other_limit_is_told() -> None:
     for limit, severity, value in ((1.0, "info", None), (20.0, "warning", 2.0), ("null", "warning", 2.0)):
         (found,) = seen("gradient_spikes", lone, facts(f"train.max_grad_norm={limit}"))
         assert (found.severity, found.recipe_value) == (severity, value)
-        assert ("clipped to 1" in found.sentence) is (severity == "info")
+        assert found.case == ("clipped" if severity == "info" else "not_clipped")
 
 
 def test_a_step_of_many_digits_is_a_damaged_line(tmp_path: Path) -> None:
@@ -315,7 +316,7 @@ def test_prompts_that_the_audit_saw_on_both_sides_are_an_error_unless_left_out()
     data["eval"]["set_aside"] = [left_out]
     (found,) = seen("evaluation_leaked", curves([]), facts(audit=audit, data=data))
     assert found.severity == "warning"
-    assert "rest on the other 30" in found.sentence
+    assert (found.case, found.evidence["num_eval_pairs"]) == ("left_out", 30)
 
 
 @pytest.mark.parametrize(("num_prompts", "told"), [(40, True), (120, False)])
@@ -340,12 +341,11 @@ def test_evidence_is_plain_json_whatever_it_was() -> None:
     from palate.evaluate.diagnosis.finding import Seen
 
     evidence = {"none": None, "endless": math.inf, "no": math.nan, "whole": np.float64(3.0), "part": 1 / 3}
-    said = Finding.of(
-        RULES["kl_runaway"], Seen(sentence="so far", severity="info", sure="hint", evidence=evidence)
-    )
+    rule = replace(RULES["kl_runaway"], sentences={"so": "Of {whole:,} it is {part:.0%}, or {no:.2f}."})
+    said = Finding.of(rule, Seen(case="so", severity="info", sure="hint", evidence=evidence))
     assert dict(said.evidence) == {"none": None, "endless": None, "no": None, "whole": 3, "part": 0.333333}
     assert [type(value) for value in said.evidence.values()] == [type(None)] * 3 + [int, float]
-    assert said.sentence == "So far."
+    assert said.sentence == "Of 3 it is 33%, or ?."
 
 
 NUMBER = st.one_of(

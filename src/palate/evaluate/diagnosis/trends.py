@@ -27,6 +27,8 @@ __all__ = [
     "values_of",
 ]
 
+_MOST_Z = 1000.0
+
 
 @dataclass(frozen=True, slots=True)
 class Mean:
@@ -47,10 +49,10 @@ class Trend:
 
     @property
     def z(self) -> float:
-        """How many standard errors the slope is from none."""
+        """How many standard errors the slope is from none; at most a thousand, where nothing scatters."""
         if self.standard_error == 0:
-            return math.copysign(math.inf, self.slope) if self.slope else 0.0
-        return self.slope / self.standard_error
+            return math.copysign(_MOST_Z, self.slope) if self.slope else 0.0
+        return max(-_MOST_Z, min(_MOST_Z, self.slope / self.standard_error))
 
 
 def values_of(series: Series) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -39,8 +39,6 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
     first = int(steps[begin])
     return [
         Seen(
-            sentence=f"from step {first} on every one of {num_since:,} training pairs that the model had not "
-            "met before has the higher reward on its chosen side",
             severity="info",
             sure="certain",
             step=first,
@@ -52,6 +50,10 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
 
 RULE = Rule(
     name="accuracy_one_early",
+    sentences={
+        "": "From step {first_step} on every one of {num_pairs_since:,} training pairs that the model had "
+        "not met before has the higher reward on its chosen side.",
+    },
     meaning="The pairs are easy: one mark, such as an opening or the length, may tell their sides apart, and "
     "the model needs to learn no more than that mark.",
     remedy="See whether the mark is what you want (palate data audit names the words that give sides away); "

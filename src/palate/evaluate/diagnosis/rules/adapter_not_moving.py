@@ -71,15 +71,18 @@ def _seen(metrics: Metrics, facts: Facts, moved: float) -> Seen:
     _, norms = values_of(series(metrics.train, "grad_norm"))
     norm = float(np.median(norms)) if len(norms) else math.nan
     rate = facts.recipe.train.learning_rate
-    said = f"after {last} steps the model has moved by {moved:.1e} nats a token"
     starved = norm <= _NO_GRADIENT
     default = TrainOptions.model_fields["learning_rate"].default
     return Seen(
-        sentence=f"{said}: the median gradient norm is {norm:.1e}, and the learning rate at most {rate:g}",
         severity="error",
         sure="certain",
         step=last,
-        evidence={"moved_nats_per_token": moved, "median_grad_norm": norm, "learning_rate": rate},
+        evidence={
+            "last_step": last,
+            "moved_nats_per_token": moved,
+            "median_grad_norm": norm,
+            "learning_rate": rate,
+        },
         recipe_key="model.adapter.target_modules" if starved else "train.learning_rate",
         recipe_value=None if starved else max(default, 10 * rate),
     )
@@ -87,6 +90,10 @@ def _seen(metrics: Metrics, facts: Facts, moved: float) -> Seen:
 
 RULE = Rule(
     name="adapter_not_moving",
+    sentences={
+        "": "After {last_step} steps the model has moved by {moved_nats_per_token:.1e} nats a token: the "
+        "median gradient norm is {median_grad_norm:.1e}, and the learning rate at most {learning_rate:g}.",
+    },
     meaning="The weights that are trained do not change what the model says: the result is the base model.",
     remedy="Raise train.learning_rate; where the gradient norm is 0, train other modules: "
     "model.adapter.target_modules.",

@@ -41,12 +41,11 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
         return []
     return [
         Seen(
-            sentence=f"over the last quarter of {steps[-1]} steps chosen completions are {fall:.3g} nats "
-            f"less likely than before training, and rejected ones {other:.3g}",
             severity="warning",
             sure="certain",
             step=int(steps[-1]),
             evidence={
+                "last_step": int(steps[-1]),
                 "chosen_fall_nats": fall,
                 "rejected_fall_nats": other,
                 "chosen_slope_z": trends[0].z,
@@ -67,6 +66,10 @@ def _margin(metrics: Metrics) -> Series:
 
 RULE = Rule(
     name="both_rewards_falling",
+    sentences={
+        "": "Over the last quarter of {last_step} steps chosen completions are {chosen_fall_nats:.3g} nats "
+        "less likely than before training, and rejected ones {rejected_fall_nats:.3g}.",
+    },
     meaning="Likelihood displacement: the margin grows because both sides fall and the rejected one faster. "
     "What the model says instead is in neither side of the data.",
     remedy="Hold the chosen side up: objective.type rpo, dpop, or mpo with sft; or lower train.learning_rate "

@@ -34,22 +34,24 @@ def _shared_prompts(facts: Facts) -> list[Seen]:
     if num_shared > num_left_out:
         seen.append(
             Seen(
-                sentence=f"{num_shared - num_left_out:,} held-out rows have a prompt that is trained on, in "
-                "other case, spaces or punctuation",
+                case="measured_on",
                 severity="error",
                 sure="certain",
-                evidence={"num_rows_shared": num_shared, "num_rows_left_out": num_left_out},
+                evidence={
+                    "num_rows_measured_on": num_shared - num_left_out,
+                    "num_rows_shared": num_shared,
+                    "num_rows_left_out": num_left_out,
+                },
                 recipe_key="data.eval",
             )
         )
     if num_left_out:
         seen.append(
             Seen(
-                sentence=f"{num_left_out:,} held-out rows have a prompt that is trained on, and were left "
-                f"out: the held-out figures rest on the other {facts.num_eval_pairs or 0:,}",
+                case="left_out",
                 severity="warning",
                 sure="certain",
-                evidence={"num_rows_left_out": num_left_out, "num_eval_pairs": facts.num_eval_pairs},
+                evidence={"num_rows_left_out": num_left_out, "num_eval_pairs": facts.num_eval_pairs or 0},
                 recipe_key="data.eval",
             )
         )
@@ -98,13 +100,16 @@ def _too_good(metrics: Metrics, facts: Facts) -> list[Seen]:
         return []
     return [
         Seen(
-            sentence=f"at step {steps[-1]} {here:.1%} of held-out pairs are in the right order; of the pairs "
-            f"of the first epoch, when they were new, {there:.1%} were: held-out pairs are learnt like those "
-            "trained on",
+            case="learnt_by_heart",
             severity="warning",
             sure="hint",
             step=int(steps[-1]),
-            evidence={"held_out_accuracy": here, "accuracy_on_new_pairs": there, "z": z},
+            evidence={
+                "last_step": int(steps[-1]),
+                "held_out_accuracy": here,
+                "accuracy_on_new_pairs": there,
+                "z": z,
+            },
             recipe_key="data.eval",
         )
     ]
@@ -112,6 +117,15 @@ def _too_good(metrics: Metrics, facts: Facts) -> list[Seen]:
 
 RULE = Rule(
     name="evaluation_leaked",
+    sentences={
+        "measured_on": "{num_rows_measured_on:,} held-out rows have a prompt that is trained on, in other "
+        "case, spaces or punctuation.",
+        "left_out": "{num_rows_left_out:,} held-out rows have a prompt that is trained on, and were left "
+        "out: the held-out figures rest on the other {num_eval_pairs:,}.",
+        "learnt_by_heart": "At step {last_step} {held_out_accuracy:.1%} of held-out pairs are in the right "
+        "order; of the pairs of the first epoch, when they were new, {accuracy_on_new_pairs:.1%} were: "
+        "held-out pairs are learnt like those trained on.",
+    },
     meaning="Held-out figures do not tell what the model does on data it has not seen, and the best step is "
     "chosen by heart.",
     remedy="Hold out whole prompts: palate data split, or drop data.eval and let data.eval_fraction do it.",

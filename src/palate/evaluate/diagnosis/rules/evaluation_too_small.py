@@ -28,11 +28,9 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
     if high - low <= _WIDEST:
         return []
     open_ = low <= 0.5 <= high
-    said = f"{found.num_pairs:,} held-out pairs of {found.num_prompts:,} prompts put the accuracy between "
-    said += f"{low:.1%} and {high:.1%}"
     return [
         Seen(
-            sentence=said + (", so nobody can tell whether the model has learnt anything" if open_ else ""),
+            case="coin" if open_ else "wide",
             severity="warning" if open_ else "info",
             sure="certain",
             evidence={
@@ -57,6 +55,13 @@ def _fraction(facts: Facts) -> float | None:
 
 RULE = Rule(
     name="evaluation_too_small",
+    sentences={
+        "wide": "{num_pairs:,} held-out pairs of {num_prompts:,} prompts put the accuracy between "
+        "{accuracy_low:.1%} and {accuracy_high:.1%}.",
+        "coin": "{num_pairs:,} held-out pairs of {num_prompts:,} prompts put the accuracy between "
+        "{accuracy_low:.1%} and {accuracy_high:.1%}, so nobody can tell whether the model has learnt "
+        "anything.",
+    },
     meaning="Two runs, or two steps of one, could differ by ten points and nobody would see it here.",
     remedy="Hold out more: data.eval_fraction, or a larger data.eval. About 100 prompts give 10 points "
     "either way, 400 give 5.",

@@ -37,20 +37,21 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
     worst = int(spikes[np.argmax(norms[spikes])])
     times = float(norms[worst] / around[worst]) if around[worst] > 0 else None
     named = ", ".join(str(step) for step in steps[spikes][:_MAX_NAMED].tolist())
-    more = f" and {len(spikes) - _MAX_NAMED} more" if len(spikes) > _MAX_NAMED else ""
+    more = ", …" if len(spikes) > _MAX_NAMED else ""
     clipped = facts.recipe.train.max_grad_norm
     harmless = clipped is not None and bool((clipped <= limit[spikes]).all())
     usual = max(float(np.median(norms)), float(np.median(norms[:_NUM_FIRST])))
     return [
         Seen(
-            sentence=f"{len(spikes)} of {len(steps)} steps have a gradient far above those around them "
-            f"(steps {named}{more}): at step {steps[worst]} its norm is {norms[worst]:.3g}, where "
-            f"{around[worst]:.3g} is usual" + (f"; it was clipped to {clipped:g}" if harmless else ""),
+            case="clipped" if harmless else "not_clipped",
             severity="info" if harmless else "warning",
             sure="certain",
             step=int(steps[worst]),
             evidence={
                 "num_spikes": len(spikes),
+                "num_steps": len(steps),
+                "spike_steps": named + more,
+                "worst_step": int(steps[worst]),
                 "largest_norm": float(norms[worst]),
                 "median_around": float(around[worst]),
                 "times_the_median": times,
@@ -64,6 +65,14 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
 
 RULE = Rule(
     name="gradient_spikes",
+    sentences={
+        "clipped": "The gradient is far above those around it at {num_spikes} of {num_steps} steps "
+        "({spike_steps}): at step {worst_step} its norm is {largest_norm:.3g}, where {median_around:.3g} "
+        "is usual; it was clipped to {max_grad_norm:g}.",
+        "not_clipped": "The gradient is far above those around it at {num_spikes} of {num_steps} steps "
+        "({spike_steps}): at step {worst_step} its norm is {largest_norm:.3g}, where {median_around:.3g} "
+        "is usual.",
+    },
     meaning="A few batches pull much harder than all others: where nothing clips them one odd row may decide "
     "where the model goes, and Adam's step stays small for long after.",
     remedy="Look for odd rows (palate data audit: very long, repeated, in another language), and clip where "

@@ -37,12 +37,10 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
 def _seen(facts: Facts, last: int, away: float, z: float) -> Seen:
     beta = getattr(facts.objective, "beta", None)
     return Seen(
-        sentence=f"over the last quarter of {last} steps tokens are {away:.2g} nats from the reference, root "
-        f"mean square, and the distance still grows (its slope is {z:.0f} standard errors from 0)",
         severity="warning",
         sure="likely",
         step=last,
-        evidence={"rms_log_ratio_per_token": away, "slope_z": z, "beta": beta},
+        evidence={"last_step": last, "rms_log_ratio_per_token": away, "slope_z": z, "beta": beta},
         recipe_key="objective.beta" if beta is not None else "train.learning_rate",
         recipe_value=float(f"{3 * beta:.2g}") if beta is not None else None,
     )
@@ -50,6 +48,11 @@ def _seen(facts: Facts, last: int, away: float, z: float) -> Seen:
 
 RULE = Rule(
     name="kl_runaway",
+    sentences={
+        "": "Over the last quarter of {last_step} steps tokens are {rms_log_ratio_per_token:.2g} nats from "
+        "the reference, root mean square, and the distance still grows (its slope is {slope_z:.0f} "
+        "standard errors from 0).",
+    },
     meaning="The model is no longer near the one it started from: what that one could do beside the "
     "preference may be lost, and answers may fall apart.",
     remedy="Raise objective.beta, lower train.learning_rate, or stop earlier; compare answers, not rewards.",

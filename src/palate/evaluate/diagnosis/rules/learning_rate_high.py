@@ -41,13 +41,12 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
     end = float(np.median(losses[-_WIDTH:]))
     return [
         Seen(
-            sentence=f"the training loss began at {start:.3g} and rose: its running median is "
-            f"{middle[worst]:.3g} at step {step}, and {end:.3g} at the end",
             severity="error" if end > limit else "warning",
             sure="likely",
             step=step,
             evidence={
                 "loss_at_start": start,
+                "worst_step": step,
                 "worst_median_loss": float(middle[worst]),
                 "loss_at_end": end,
                 "learning_rate": rate,
@@ -76,6 +75,10 @@ def _start_and_limit(losses: NDArray[np.float64], facts: Facts) -> tuple[float, 
 
 RULE = Rule(
     name="learning_rate_high",
+    sentences={
+        "": "The training loss began at {loss_at_start:.3g} and rose: its running median is "
+        "{worst_median_loss:.3g} at step {worst_step}, and {loss_at_end:.3g} at the end.",
+    },
     meaning="Steps are so large that they overshoot: the model was better on its training data before.",
     remedy="Lower train.learning_rate tenfold; raise train.warmup_fraction where it rose at the beginning.",
     reason="The running median of 7 steps has to be half as much again as step 1 (without a reference: as "

@@ -45,12 +45,15 @@ def _seen(facts: Facts, margins: Series, end: float, z: float) -> Seen:
     rate = facts.recipe.train.learning_rate
     factor = min(_LARGEST_FACTOR, max(2.0, 0.5 / max(end, 1e-9)))
     return Seen(
-        sentence=f"the reward margin grows steadily (the slope is {z:.0f} standard errors from 0), and "
-        f"stands at {end:.2g} over the last quarter of {margins.steps[-1]} steps",
         severity="warning",
         sure="likely",
         step=margins.steps[-1],
-        evidence={"margin_at_end": end, "slope_z": z, "learning_rate": rate},
+        evidence={
+            "last_step": margins.steps[-1],
+            "margin_at_end": end,
+            "slope_z": z,
+            "learning_rate": rate,
+        },
         recipe_key="train.learning_rate",
         recipe_value=float(f"{factor * rate:.2g}"),
     )
@@ -58,6 +61,10 @@ def _seen(facts: Facts, margins: Series, end: float, z: float) -> Seen:
 
 RULE = Rule(
     name="learning_rate_low",
+    sentences={
+        "": "The reward margin grows steadily (the slope is {slope_z:.0f} standard errors from 0), and "
+        "stands at {margin_at_end:.2g} over the last quarter of {last_step} steps.",
+    },
     meaning="The model learns the preference, and the run ends before it shows in answers.",
     remedy="Raise train.learning_rate, or train for longer (train.epochs).",
     reason="A margin of 0.1 is a preference of 52.5%, and of the log-ratios it is under 1 nat; the slope has "

@@ -39,12 +39,15 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
     first, median = int(steps[begin]), float(np.median(losses[begin:]))
     return [
         Seen(
-            sentence=f"from step {first} on the training loss is at zero (its median is {median:.1e}): the "
-            f"last {num_idle} of {len(steps)} steps had next to nothing left to lower",
             severity="info",
             sure="certain",
             step=first,
-            evidence={"first_step": first, "num_idle_steps": num_idle, "median_loss": median},
+            evidence={
+                "first_step": first,
+                "num_idle_steps": num_idle,
+                "num_steps": len(steps),
+                "median_loss": median,
+            },
             recipe_key="train.max_steps",
         )
     ]
@@ -52,6 +55,10 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
 
 RULE = Rule(
     name="loss_at_zero",
+    sentences={
+        "": "From step {first_step} on the training loss is at zero (its median is {median_loss:.1e}): the "
+        "last {num_idle_steps} of {num_steps} steps had next to nothing left to lower.",
+    },
     meaning="All pairs are won by a wide margin: what these can still teach is to be surer of them. The "
     "model moves on, and the loss no longer tells whether its answers improve.",
     remedy="Make closer pairs; or where answers of a shorter run are as good (palate compare), take that: "

@@ -45,14 +45,11 @@ def _seen(found: Accuracy, facts: Facts, as_sure: float) -> Seen:
     flipped = 1 - found.value
     smoothing = getattr(facts.objective, "label_smoothing", None)
     return Seen(
-        sentence=f"{found.value:.1%} of {found.num_pairs:,} held-out pairs are in the order of their labels "
-        f"(95% interval {found.interval_95[0]:.1%} to {found.interval_95[1]:.1%}), the accuracy no longer "
-        f"grows, and margins on the others are {as_sure:.2f} times as large: as if {flipped:.0%} of labels "
-        "were the wrong way round",
         severity="warning",
         sure="hint",
         step=None,
         evidence={
+            "num_pairs": found.num_pairs,
             "held_out_accuracy": found.value,
             "accuracy_low": found.interval_95[0],
             "accuracy_high": found.interval_95[1],
@@ -66,6 +63,12 @@ def _seen(found: Accuracy, facts: Facts, as_sure: float) -> Seen:
 
 RULE = Rule(
     name="noisy_labels",
+    sentences={
+        "": "{held_out_accuracy:.1%} of {num_pairs:,} held-out pairs are in the order of their labels (95% "
+        "interval {accuracy_low:.1%} to {accuracy_high:.1%}), the accuracy no longer grows, and margins on "
+        "the others are {wrong_to_right_margin:.2f} times as large: as if {implied_flip_rate:.0%} of "
+        "labels were the wrong way round.",
+    },
     meaning="Many labels contradict what the rest teach: annotators or a judge disagree, or sides were mixed "
     "up. Two tastes in one file look alike.",
     remedy="Set objective.label_smoothing to about the implied share, or take objective.type ipo; look at "

@@ -38,13 +38,12 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
     best_step, last = int(steps[best]), int(steps[-1])
     return [
         Seen(
-            sentence=f"the held-out loss was lowest at step {best_step} ({losses[best]:.3g}) and is "
-            f"{losses[-1]:.3g} at step {last}, while on the training data the model still improves",
             severity="warning",
             sure="likely",
             step=best_step,
             evidence={
                 "best_step": best_step,
+                "last_step": last,
                 "loss_at_best": float(losses[best]),
                 "loss_at_end": float(losses[-1]),
                 "standard_error": error,
@@ -85,6 +84,10 @@ def _medians_around(found: Series, step: int) -> tuple[float, float] | None:
 
 RULE = Rule(
     name="over_optimisation",
+    sentences={
+        "": "The held-out loss was lowest at step {best_step} ({loss_at_best:.3g}) and is "
+        "{loss_at_end:.3g} at step {last_step}, while on the training data the model still improves.",
+    },
     meaning="From the best step on the model learns its training pairs by heart, and becomes worse on "
     "others. The run keeps the weights of the best step, so what was trained after it is lost time.",
     remedy="Stop there: train.max_steps, fewer train.epochs or train.early_stopping; more data moves the "

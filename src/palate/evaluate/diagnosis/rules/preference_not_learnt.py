@@ -38,14 +38,12 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
 def _seen(found: Accuracy, away: float) -> Seen:
     low, high = found.interval_95
     against = high < 0.5
-    said = "against their labels, more often than a coin" if against else "no better than a coin tells them"
     return Seen(
-        sentence=f"the model has moved by {away:.2g} nats a token, and {found.value:.1%} of "
-        f"{found.num_pairs:,} held-out pairs are in the right order (95% interval {low:.1%} to {high:.1%}): "
-        f"{said}",
+        case="against_labels" if against else "coin",
         severity="error",
         sure="certain" if against else "likely",
         evidence={
+            "num_pairs": found.num_pairs,
             "held_out_accuracy": found.value,
             "accuracy_low": low,
             "accuracy_high": high,
@@ -57,6 +55,14 @@ def _seen(found: Accuracy, away: float) -> Seen:
 
 RULE = Rule(
     name="preference_not_learnt",
+    sentences={
+        "coin": "The model has moved by {rms_log_ratio_per_token:.2g} nats a token, and "
+        "{held_out_accuracy:.1%} of {num_pairs:,} held-out pairs are in the right order (95% interval "
+        "{accuracy_low:.1%} to {accuracy_high:.1%}): no better than a coin tells them.",
+        "against_labels": "The model has moved by {rms_log_ratio_per_token:.2g} nats a token, and "
+        "{held_out_accuracy:.1%} of {num_pairs:,} held-out pairs are in the right order (95% interval "
+        "{accuracy_low:.1%} to {accuracy_high:.1%}): against their labels, more often than a coin.",
+    },
     meaning="What the labels say cannot be told from the text, or held-out labels say something else than "
     "those trained on: sides mixed up, labels drawn by chance, or a wrong column taken for the preference.",
     remedy="Read twenty pairs (palate data inspect): is the chosen side the better one? Look at "

@@ -40,14 +40,18 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
 
 def _seen(there: float, here: float, step: int, epoch: float, z: float) -> Seen:
     by_heart = epoch > 1
-    said = f"at step {step} {here:.1%} of held-out pairs are in the right order, and {there:.1%} of those "
-    said += "trained on, learnt by heart in several epochs" if by_heart else "trained on, none of them twice"
     return Seen(
-        sentence=said,
+        case="by_heart" if by_heart else "one_epoch",
         severity="warning",
         sure="likely",
         step=step,
-        evidence={"train_accuracy": there, "held_out_accuracy": here, "z": z, "epochs": epoch},
+        evidence={
+            "last_step": step,
+            "train_accuracy": there,
+            "held_out_accuracy": here,
+            "z": z,
+            "epochs": epoch,
+        },
         recipe_key="train.epochs" if by_heart else "data.eval",
         recipe_value=1 if by_heart else None,
     )
@@ -55,6 +59,12 @@ def _seen(there: float, here: float, step: int, epoch: float, z: float) -> Seen:
 
 RULE = Rule(
     name="validation_worse_than_train",
+    sentences={
+        "by_heart": "At step {last_step} {held_out_accuracy:.1%} of held-out pairs are in the right order, "
+        "and {train_accuracy:.1%} of those trained on, learnt by heart in several epochs.",
+        "one_epoch": "At step {last_step} {held_out_accuracy:.1%} of held-out pairs are in the right "
+        "order, and {train_accuracy:.1%} of those trained on, none of them twice.",
+    },
     meaning="What was learnt does not carry over. After several epochs the pairs were learnt by heart; "
     "within the first one held-out data of another kind is the likelier cause.",
     remedy="Train for fewer epochs (train.epochs), on more data, or with a smaller model.adapter.rank; look "

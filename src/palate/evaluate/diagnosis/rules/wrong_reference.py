@@ -64,13 +64,10 @@ def _seen(facts: Facts, options: Objective, row: Mapping[str, float], away: floa
     named = facts.recipe.reference.model if facts.recipe is not None else None
     start = _STARTS[options.type](options) if options.type in _STARTS else None
     loss = row.get("loss", math.nan)
-    said = f"at step 1, before anything was learnt, the model is {away:.3g} nats a token from its reference"
-    if start is not None and options.data == "pairs":
-        said += f", and the loss is {loss:.4g} where {options.type} starts at {start:.4g}"
-    if named is not None:
-        said += "; the recipe names another model as reference"
+    tells_loss = start is not None and options.data == "pairs"
+    case = ("named" if named is not None else "unnamed") + ("_with_loss" if tells_loss else "")
     return Seen(
-        sentence=said,
+        case=case,
         severity="warning" if named is not None else "error",
         sure="certain",
         step=1,
@@ -78,6 +75,7 @@ def _seen(facts: Facts, options: Objective, row: Mapping[str, float], away: floa
             "rms_log_ratio_per_token": away,
             "reward_chosen": row.get("rewards_chosen"),
             "reward_rejected": row.get("rewards_rejected"),
+            "objective": options.type,
             "loss": loss,
             "expected_loss": start,
         },
@@ -88,6 +86,18 @@ def _seen(facts: Facts, options: Objective, row: Mapping[str, float], away: floa
 
 RULE = Rule(
     name="wrong_reference",
+    sentences={
+        "unnamed": "At step 1, before anything was learnt, the model is {rms_log_ratio_per_token:.3g} nats "
+        "a token from its reference.",
+        "unnamed_with_loss": "At step 1, before anything was learnt, the model is "
+        "{rms_log_ratio_per_token:.3g} nats a token from its reference, and the loss is {loss:.4g} where "
+        "{objective} starts at {expected_loss:.4g}.",
+        "named": "At step 1, before anything was learnt, the model is {rms_log_ratio_per_token:.3g} nats a "
+        "token from its reference; the recipe names another model as reference.",
+        "named_with_loss": "At step 1, before anything was learnt, the model is "
+        "{rms_log_ratio_per_token:.3g} nats a token from its reference, and the loss is {loss:.4g} where "
+        "{objective} starts at {expected_loss:.4g}; the recipe names another model as reference.",
+    },
     meaning="Rewards are measured against a reference that is not the model as it started: what they show is "
     "in part the distance between two models, and the pull back goes to the wrong place.",
     remedy="Drop reference.model, or name the model that training starts from. Where the recipe names none, "
