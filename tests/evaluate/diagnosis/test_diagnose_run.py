@@ -33,7 +33,7 @@ def test_findings_json_is_what_was_diagnosed(tmp_path: Path) -> None:
     assert set(content) == {"findings", "rules_checked", "rules_not_applicable", "best_step"}
     (finding,) = content["findings"]
     assert set(finding) == {
-        "rule", "severity", "sure", "step", "evidence", "sentence", "meaning", "remedy", "recipe_key",
+        "rule", "case", "severity", "sure", "step", "evidence", "sentence", "meaning", "remedy", "recipe_key",
         "recipe_value",
     }  # fmt: skip
     assert (finding["rule"], finding["step"]) == ("gradient_spikes", 25)
