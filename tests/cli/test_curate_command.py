@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from dataclasses import fields
 
 import pytest
 
+from options_typed import options_of
 from palate.cli.data import data_app
-from palate.cli.data_curate import _Filters
-from palate.data.curation import CurationOptions
+from palate.data.curation import CurationOptions, SplitOptions
 from palate.errors import DataError
 
 
@@ -83,10 +86,17 @@ def test_nothing_is_overwritten_unasked(rows, tmp_path):
         run("curate", rows, "-o", rows, "--overwrite")
 
 
-def test_every_option_can_be_typed_and_means_the_same():
-    typed, meant = _Filters(), CurationOptions()
-    assert list(_Filters.__slots__) == list(CurationOptions.__slots__)
-    assert all(getattr(typed, name) == getattr(meant, name) for name in _Filters.__slots__)
+def test_every_option_of_the_library_can_be_typed():
+    """None is hidden, or goes by another name; flags have no opposite, since nothing said is the opposite."""
+    for command, options in (("data curate", CurationOptions), ("data split", SplitOptions)):
+        typed = set(options_of(command))
+        assert {("--" + field.name.replace("_", "-"),) for field in fields(options)} < typed
+
+
+def test_options_are_there_before_anything_that_computes_with_them():
+    program = "import sys, palate.data.curation_options; print(sorted({'numpy', 'scipy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_split_says_what_is_where(rows, tmp_path, capsys):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,63 +13,31 @@ from rich.text import Text
 from palate.cli.console import output_console, print_json
 from palate.cli.source_options import DEFAULTS, ReadingOptions, source_options
 from palate.data import stream_records
+from palate.data.curation_options import CurationOptions, SplitOptions
 from palate.data.excerpts import excerpt
 from palate.errors import DataError
 
 if TYPE_CHECKING:
-    from palate.data.curation import StepAccount
+    from palate.data.curation import Split, StepAccount
+    from palate.data.curation.splitting import SplitName
+    from palate.data.writing import Written
 
 __all__ = ["curate", "split"]
 
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="")]
 Flag = Annotated[bool, cyclopts.Parameter(negative="")]
+ROWS = cyclopts.Group("Which rows stay", sort_key=1)
 
-
-@cyclopts.Parameter(name="*")
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Filters:
-    """The fields of CurationOptions, as typed."""
-
-    min_chars: int | None = None
-    """The fewest characters of a completion."""
-    max_chars: int | None = None
-    """The most characters of a completion."""
-    max_prompt_chars: int | None = None
-    """The most characters of a prompt."""
-    require_capital: Flag = False
-    """Completions start with a capital; scripts without case pass."""
-    require_closing: Flag = False
-    """Completions end with closing punctuation of any script, or with a code fence."""
-    form_of: Literal["chosen", "both"] | None = None
-    """Whose form is looked at: the preferred completions (where absent), or all."""
-    min_margin: float | None = None
-    """The smallest margin, or difference of scores, of a pair."""
-    max_margin: float | None = None
-    """The largest margin, or difference of scores, of a pair."""
-    against: tuple[str, ...] = ()
-    """A test set; may be given several times. Rows that share a run of words with one go."""
-    ngram: int | None = None
-    """How many words in a row are a shared run; 8 where absent."""
-    against_parts: Literal["prompts", "completions", "both"] | None = None
-    """Which texts are held against the test sets; both where absent."""
-    contradictions: Literal["drop", "keep-majority", "keep"] = "drop"
-    """What happens to rows that prefer A to B where others prefer B to A."""
-    keep_duplicates: Flag = False
-    """Keep rows that say exactly what an earlier row says."""
-    near_duplicates: Flag = False
-    """Drop rows that nearly repeat an earlier row, prompt and completions."""
-    balance: Literal["drop", "weight"] | None = None
-    """Balance lengths, so that longer completions are not chosen more often: drop rows, or weigh them."""
-
-
-_NO_FILTERS = _Filters()
+CURATION = CurationOptions()
+SPLIT = SplitOptions()
+"""Nothing said."""
 
 
 def curate(
     file: str,
     *,
     out: Annotated[Path | None, cyclopts.Parameter(name=["--out", "-o"])] = None,
-    filters: _Filters = _NO_FILTERS,
+    options: Annotated[CurationOptions, cyclopts.Parameter(name="*", negative="", group=ROWS)] = CURATION,
     dry_run: Flag = False,
     overwrite: Flag = False,
     reading: ReadingOptions = DEFAULTS,
@@ -92,7 +59,7 @@ def curate(
         Print JSON.
     """
     # numpy and scipy, here and in `split`: no help page needs them.
-    from palate.data.curation import CurationOptions, curate_records, write_curation
+    from palate.data.curation import curate_records, write_curation
 
     if (out is None) != dry_run or (dry_run and overwrite):
         raise DataError(
@@ -102,7 +69,6 @@ def curate(
             where="--dry-run" if dry_run else "--out",
             next="give either --out FILE or --dry-run",
         )
-    options = CurationOptions(**{name: getattr(filters, name) for name in _Filters.__slots__})
     curation = curate_records(stream_records(source_options(file, reading)), options)
     account = curation.account
     written = None if out is None else write_curation(curation, out, overwrite=overwrite)
@@ -158,11 +124,7 @@ def split(
     file: str,
     *,
     out: Annotated[Path, cyclopts.Parameter(name=["--out", "-o"])],
-    eval_fraction: float = 0.1,
-    test_fraction: float = 0.0,
-    group_by: str = "prompt",
-    group_by_completion: Flag = False,
-    group_near_duplicates: Flag = False,
+    options: Annotated[SplitOptions, cyclopts.Parameter(name="*", negative="")] = SPLIT,
     format: Literal["jsonl", "jsonl.gz", "parquet"] = "jsonl",
     overwrite: Flag = False,
     reading: ReadingOptions = DEFAULTS,
@@ -176,16 +138,6 @@ def split(
         A JSON, JSONL, CSV or Parquet file, also gzipped, or a Hugging Face Hub data set.
     out
         The folder to write train, eval and test into.
-    eval_fraction
-        The share of rows to measure with while a model is made.
-    test_fraction
-        The share of rows to measure with once, at the end.
-    group_by
-        prompt, or also a key of the records' provenance, such as document, whose rows stay together.
-    group_by_completion
-        Keep rows that share a completion together.
-    group_near_duplicates
-        Keep rows whose prompts are nearly the same together.
     format
         How the files are written.
     overwrite
@@ -193,33 +145,16 @@ def split(
     as_json
         Print JSON.
     """
-    from palate.data.curation import SplitOptions, split_source, write_split
+    from palate.data.curation import split_source, write_split
 
-    options = SplitOptions(
-        eval_fraction=eval_fraction,
-        test_fraction=test_fraction,
-        group_by=group_by,
-        group_by_completion=group_by_completion,
-        group_near_duplicates=group_near_duplicates,
-    )
     found = split_source(stream_records(source_options(file, reading)), options)
     written = write_split(found, out, ending=f".{format}", overwrite=overwrite)
-    said = found.as_dict()
     if as_json:
-        print_json(said | {"files": {side: str(file.path) for side, file in written.items()}})
+        print_json(found.as_dict() | {"files": {side: str(file.path) for side, file in written.items()}})
         return
     console = output_console(soft_wrap=True)
-    console.print(
-        Text(
-            f"{said['num_rows']:,} rows, {said['num_set_aside']:,} of them set aside; "
-            f"{found.num_groups:,} groups, the largest of {found.largest_group:,} rows"
-        )
-    )
-    num_records = sum(said["num_records"].values())
-    for side, file_written in written.items():
-        share = file_written.num_records / num_records
-        path = excerpt(str(file_written.path), 500)
-        console.print(Text(f"{side:<6}{file_written.num_records:>10,}{share:>8.1%}  {path}"))
+    for line in _sides(found, written):
+        console.print(Text(line))
     if found.num_groups_too_large:
         console.print(
             Text(
@@ -228,3 +163,15 @@ def split(
                 style="yellow",
             )
         )
+
+
+def _sides(found: Split, written: Mapping[SplitName, Written]) -> Iterator[str]:
+    said = found.as_dict()
+    yield (
+        f"{said['num_rows']:,} rows, {said['num_set_aside']:,} of them set aside; "
+        f"{found.num_groups:,} groups, the largest of {found.largest_group:,} rows"
+    )
+    num_records = sum(said["num_records"].values())
+    for side, file in written.items():
+        share = file.num_records / num_records
+        yield f"{side:<6}{file.num_records:>10,}{share:>8.1%}  {excerpt(str(file.path), 500)}"

@@ -16,7 +16,7 @@ from palate.recipe import SourceOptions
 __all__ = ["DEFAULTS", "ReadingOptions", "source_options"]
 
 
-@cyclopts.Parameter(name="*")
+@cyclopts.Parameter(name="*", group=cyclopts.Group("How the file is read", sort_key=2))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingOptions:
     """What a command takes as `reading: ReadingOptions = DEFAULTS`; each field is an option."""

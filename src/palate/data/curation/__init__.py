@@ -2,9 +2,9 @@
 
 from palate.data.curation.account import Account, StepAccount
 from palate.data.curation.curate import Curation, curate_records
-from palate.data.curation.options import CurationOptions
-from palate.data.curation.splitting import Split, SplitOptions, split_source
+from palate.data.curation.splitting import Split, split_source
 from palate.data.curation.writing import write_curation, write_split
+from palate.data.curation_options import CurationOptions, SplitOptions
 
 __all__ = [
     "Account",

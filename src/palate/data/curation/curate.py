@@ -14,9 +14,9 @@ from palate.data.audit.check import AuditedRecord
 from palate.data.curation.account import Account, StepAccount
 from palate.data.curation.balance import balanced_by_dropping, balanced_by_weighing
 from palate.data.curation.near import NearRows
-from palate.data.curation.options import CurationOptions, refuse_without_effect
 from palate.data.curation.repeats import Flags, Preferences, repeated, row_name
 from palate.data.curation.row_steps import row_steps
+from palate.data.curation_options import CurationOptions, refuse_without_effect
 from palate.data.excerpts import excerpt
 from palate.data.kinds import Record
 from palate.data.reading import RecordStream

@@ -10,7 +10,7 @@ from palate.data.audit.check import AuditedRecord
 from palate.data.audit.folding import looks_empty, without_spaces
 from palate.data.curation.contamination import DEFAULT_NGRAM, TestSet, read_test_texts
 from palate.data.curation.form import ends_closed, starts_with_capital
-from palate.data.curation.options import CurationOptions
+from palate.data.curation_options import CurationOptions
 from palate.data.excerpts import excerpt
 from palate.data.kinds import Kind
 from palate.records import Labelled, Messages, Pair

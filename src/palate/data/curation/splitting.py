@@ -15,6 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from palate.data.audit.check import AuditedRecord
 from palate.data.audit.index import mixed
 from palate.data.curation.near import NearRows
+from palate.data.curation_options import SplitOptions
 from palate.data.excerpts import excerpt
 from palate.data.kinds import Record
 from palate.data.reading import RecordStream
@@ -22,43 +23,11 @@ from palate.data.rows import quoted_names
 from palate.errors import DataError, did_you_mean
 from palate.records import SetAside, content_id
 
-__all__ = ["Split", "SplitName", "SplitOptions", "split_source"]
+__all__ = ["Split", "SplitName", "split_source"]
 
 SplitName = Literal["train", "eval", "test"]
 _SIDES: tuple[SplitName, ...] = ("train", "eval", "test")
 _NO_SIDE = 255
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SplitOptions:
-    """How much is held out, and what has to stay together.
-
-    Raises:
-        DataError: a fraction is out of bounds.
-    """
-
-    eval_fraction: float = 0.1
-    """The share of rows for measuring while a model is made."""
-    test_fraction: float = 0.0
-    """The share of rows for measuring once, at the end."""
-    group_by: str = "prompt"
-    """`prompt`, or also a key of the provenance such as `document`: rows that share either stay together."""
-    group_by_completion: bool = False
-    """Rows that share a completion stay together too."""
-    group_near_duplicates: bool = False
-    """Rows whose prompts are nearly the same stay together too."""
-
-    def __post_init__(self) -> None:
-        for name in ("eval_fraction", "test_fraction"):
-            if not 0 <= getattr(self, name) < 1:
-                raise DataError(
-                    f"{getattr(self, name):g} is no share within [0, 1)", where="--" + name.replace("_", "-")
-                )
-        if not 0 < self.eval_fraction + self.test_fraction < 1:
-            raise DataError(
-                "eval and test together have to be more than nothing and less than everything",
-                where="--eval-fraction, --test-fraction",
-            )
 
 
 @dataclass(frozen=True, slots=True)

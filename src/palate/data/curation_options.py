@@ -1,4 +1,7 @@
-"""What curation is asked to do, checked before a row is read."""
+"""What curating and splitting are asked to do, checked before a row is read.
+
+Beside the room that does it, not in it: this loads at once, so that `palate data` has its options from here.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Literal
 from palate.data.kinds import Kind
 from palate.errors import DataError
 
-__all__ = ["CurationOptions", "refuse_without_effect"]
+__all__ = ["CurationOptions", "SplitOptions", "refuse_without_effect"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,7 @@ class CurationOptions:
     max_margin: float | None = None
     """The largest margin of a pair."""
     against: tuple[str, ...] = ()
-    """Test sets: rows that share a run of words with one of them go."""
+    """A test set, or several: rows that share a run of words with one of them go."""
     ngram: int | None = None
     """How many words in a row are a shared run; 8 where absent; twice as many Chinese or Thai characters."""
     against_parts: Literal["prompts", "completions", "both"] | None = None
@@ -48,7 +51,7 @@ class CurationOptions:
     near_duplicates: bool = False
     """Drop rows that nearly repeat an earlier row, prompt and completions."""
     balance: Literal["drop", "weight"] | None = None
-    """Take from longer completions the advantage of being chosen more often: drop rows, or weigh them."""
+    """Balance lengths, so that longer completions are not chosen more often: drop rows, or weigh them."""
 
     def __post_init__(self) -> None:
         for name in ("min_chars", "max_chars", "max_prompt_chars", "ngram"):
@@ -62,6 +65,38 @@ class CurationOptions:
         for name in ("ngram", "against_parts"):
             if getattr(self, name) is not None and not self.against:
                 raise _no_effect(name, "there is no test set", "--against FILE")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitOptions:
+    """How much is held out, and what has to stay together.
+
+    Raises:
+        DataError: a fraction is out of bounds.
+    """
+
+    eval_fraction: float = 0.1
+    """The share of rows for measuring while a model is made."""
+    test_fraction: float = 0.0
+    """The share of rows for measuring once, at the end."""
+    group_by: str = "prompt"
+    """prompt, or also a key of the provenance, such as document: rows that share either stay together."""
+    group_by_completion: bool = False
+    """Rows that share a completion stay together too."""
+    group_near_duplicates: bool = False
+    """Rows whose prompts are nearly the same stay together too."""
+
+    def __post_init__(self) -> None:
+        for name in ("eval_fraction", "test_fraction"):
+            if not 0 <= getattr(self, name) < 1:
+                raise DataError(
+                    f"{getattr(self, name):g} is no share within [0, 1)", where="--" + name.replace("_", "-")
+                )
+        if not 0 < self.eval_fraction + self.test_fraction < 1:
+            raise DataError(
+                "eval and test together have to be more than nothing and less than everything",
+                where="--eval-fraction, --test-fraction",
+            )
 
 
 def refuse_without_effect(options: CurationOptions, kind: Kind, source: str) -> None:
