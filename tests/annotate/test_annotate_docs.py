@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import shlex
 from pathlib import Path
@@ -10,12 +9,11 @@ from pathlib import Path
 import pytest
 
 import palate.pipeline.annotating as annotating
+from options_typed import options_not_on, options_of
 from palate.annotate.rendering import KEYS
 from palate.annotate.settings import Settings
 from palate.annotate.standing import standing
 from palate.cli import main
-from palate.cli.annotate import annotate
-from palate.cli.annotate_votes import export, import_, stats
 from palate.data.vote_columns import VoteColumns
 
 PAGE = (Path(__file__).parents[2] / "docs" / "annotate.md").read_text(encoding="utf-8")
@@ -48,12 +46,13 @@ def test_its_code_runs(tmp_path, monkeypatch, capsys) -> None:
     assert "2 votes of anna = 2 added + 0 there before" in said
 
 
-@pytest.mark.parametrize("command", [annotate, export, import_, stats])
-def test_it_names_every_option(command) -> None:
-    names = set(inspect.signature(command).parameters) - {"source", "file"}
-    spelled = {"as_json": "--json", "open_browser": "--open", "out": "-o"}
-    for name in names:
-        assert spelled.get(name, "--" + name.replace("_", "-")) in PAGE, name
+@pytest.mark.parametrize(
+    ("command", "least"),
+    [("annotate", 14), ("annotate export", 6), ("annotate import", 3), ("annotate stats", 2)],
+)
+def test_it_names_every_option(command: str, least: int) -> None:
+    assert len(options_of(command)) >= least
+    assert options_not_on(PAGE, command) == []
 
 
 def test_it_names_every_key() -> None:

@@ -18,10 +18,10 @@ import cyclopts
 from cyclopts import Parameter
 from rich.text import Text
 
+from palate.cli.annotate_options import SERVED, VOTING, ServedOptions, VotingOptions
 from palate.cli.annotate_votes import register_votes
 from palate.cli.console import error_console, output_console, writing_output
 from palate.data.excerpts import excerpt
-from palate.errors import CallError
 
 if TYPE_CHECKING:
     from palate.pipeline.annotating import Serving
@@ -38,17 +38,9 @@ def annotate(
     *,
     store: str | None = None,
     task: Literal["label", "compare"] | None = None,
-    question: str | None = None,
-    overlap: str | None = None,
-    repeats: float | None = None,
-    order: Literal["given", "random", "least-certain"] | None = None,
-    seed: int | None = None,
     limit: int | None = None,
-    port: int = 8765,
-    host: str = "127.0.0.1",
-    public_name: Annotated[tuple[str, ...], Parameter(negative="")] = (),
-    password_env: str | None = None,
-    language: Literal["en", "zh"] = "en",
+    voting: VotingOptions = VOTING,
+    served: ServedOptions = SERVED,
     open_browser: Annotated[bool | None, Parameter(name="--open", negative="--no-open")] = None,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
@@ -63,42 +55,16 @@ def annotate(
         Where the votes go: a file or a postgresql:// URL; a file beside the source where absent.
     task
         label: votes become training pairs; compare: two models, blind. A run is compared, the rest labelled.
-    question
-        What people are asked.
-    overlap
-        How many people each item is wanted from, or all.
-    repeats
-        The share of items shown to a person twice, unannounced.
-    order
-        given: as in the source; random; least-certain: first what would tell most.
-    seed
-        Decides sides, random orders and repeats; drawn at random where absent.
     limit
         Take only the first comparisons.
-    port
-        0 takes any that is free.
-    host
-        The address to listen on. Any but this machine's own needs --password-env.
-    public_name
-        A name or address under which others reach this server. May be repeated.
-    password_env
-        The environment variable that holds the password people log in with.
-    language
-        The page's, for browsers that ask for none it speaks.
     open_browser
         Open the page in a browser; done where a person sits before a screen.
     as_json
         Print the address, the store and the number of items as one line of JSON.
     """
-    from palate.pipeline.annotating import Address, annotate_source
+    from palate.pipeline.annotating import annotate_source
 
-    settings = {
-        "question": question,
-        "overlap": _overlap(overlap),
-        "repeat_share": repeats,
-        "order": order,
-        "seed": seed,
-    }
+    settings = voting.settings()
     with _browser() as open_page:
 
         def ready(serving: Serving) -> None:
@@ -110,37 +76,13 @@ def annotate(
             source,
             store=store,
             task=task,
-            settings={name: value for name, value in settings.items() if value is not None},
+            settings=settings,
             limit=limit,
-            address=Address(host, port, _password(password_env), public_name),
-            language=language,
+            address=served.address(),
+            language=served.language,
             on_ready=ready,
         )
     _say_done(done)
-
-
-def _overlap(text: str | None) -> int | str | None:
-    if text is None or text == "all":
-        return text
-    if not (text.isascii() and text.isdigit()):
-        raise CallError(
-            f'"{excerpt(text)}" is no number of people', where="--overlap", next="1, 2, ... or all"
-        )
-    return int(text)
-
-
-def _password(variable: str | None) -> str | None:
-    """Taken out of the environment: what this process starts, such as a browser, has no need of it."""
-    if variable is None:
-        return None
-    password = os.environ.pop(variable, "")
-    if not password:
-        raise CallError(
-            f'the environment variable "{excerpt(variable)}" is not set or empty',
-            where="--password-env",
-            next="it takes the name of a variable that holds the password, not the password",
-        )
-    return password
 
 
 def _say_ready(serving: Serving, as_json: bool) -> None:
