@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from palate.annotate.ballots import Ballots
-from palate.annotate.events import Event, Item, Task
+from palate.annotate.events import Choice, Event, Item, Side, Task
 from palate.records import Comparison, Vote
 
 __all__ = ["ImportedVotes", "ImportingStore", "import_votes"]
 
-_Said = TypeVar("_Said", bound=str | None)
-_OTHER = {"a": "b", "b": "a"}
+_OTHER_SIDE: Mapping[Side, Side] = {"a": "b", "b": "a"}
+_OTHER_CHOICE: Mapping[Choice, Choice] = {"a": "b", "b": "a", "tie": "tie", "both_bad": "both_bad"}
 
 
 class ImportingStore(Protocol):
@@ -91,23 +91,19 @@ def _is_same(event: Event, stored: Event | None) -> bool:
 
 
 def _event(vote: Vote, item: Item, source: str) -> Event:
-    said = vote.detail
+    said, choice = vote.detail, vote.preferred
+    left: Side | None = said.get("left")
+    if vote.comparison.completion_a != item.comparison.completion_a:  # the item calls its `a` `b`
+        choice, left = _OTHER_CHOICE[choice], _OTHER_SIDE[left] if left is not None else None
     return Event(
         key=said["key"],
         annotator=vote.annotator,
         kind=said.get("kind") or "vote",
         item=item.id,
         repeat=said.get("repeat") or 0,
-        choice=_as_in(item, vote.comparison, vote.preferred),
-        left=_as_in(item, vote.comparison, said.get("left")),
+        choice=choice,
+        left=left,
         note=vote.note,
         seconds=said.get("seconds"),
         source=said.get("came_from") or f"{Path(source).name}:{said.get('line')}",
     )
-
-
-def _as_in(item: Item, comparison: Comparison, said: _Said) -> _Said:
-    """A side as the item names it: its `a` may be the comparison's `b`."""
-    if said not in _OTHER or comparison.completion_a == item.comparison.completion_a:
-        return said
-    return _OTHER[said]  # type: ignore[return-value]
