@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-__all__ = ["burrows_delta", "jensen_shannon"]
+__all__ = ["Yardstick", "burrows_delta", "jensen_shannon", "yardstick_of"]
 
 Floats = NDArray[np.float64]
 
@@ -37,30 +40,48 @@ def _relative_entropy(p: Floats, q: Floats) -> Floats:
     return np.where(np.isnan(p).any(axis=1), np.nan, terms.sum(axis=1))
 
 
-def burrows_delta(
-    first_RV: Floats, second_RV: Floats, units_UV: Floats, *, num_features: int = 150
-) -> Floats:
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """By what Burrows's delta measures: the commonest features that vary from text to text."""
+
+    features: NDArray[np.int64]
+    """Their columns; none where nothing varies."""
+    spread: Floats
+    """The standard deviation of each one's frequency between texts."""
+
+
+def yardstick_of(units_UV: csr_array, *, num_features: int = 150) -> Yardstick:
+    """Read off single texts.
+
+    Args:
+        units_UV: counts of U texts.
+        num_features: how many of the commonest.
+    """
+    totals = np.asarray(units_UV.sum(axis=1), dtype=np.float64)
+    # Stable: of equally common features the first by name, on every machine.
+    commonest = np.argsort(-np.asarray(units_UV.sum(axis=0)), kind="stable")[:num_features]
+    frequencies = units_UV[:, commonest].toarray() / np.maximum(totals, 1)[:, None]
+    spread = frequencies.std(axis=0, ddof=1) if len(totals) > 1 else np.zeros(len(commonest))
+    # What is the same everywhere varies by rounding alone.
+    varies = spread > 1e-12
+    return Yardstick(commonest[varies], spread[varies])
+
+
+def burrows_delta(first_RV: Floats, second_RV: Floats, yardstick: Yardstick) -> Floats:
     """Burrows's delta (2002): the mean difference of z-scored frequencies of the commonest features.
 
     Args:
         first_RV: counts of one body, R times.
         second_RV: counts of the other body, R times.
-        units_UV: counts of single texts, which say which features are the commonest and how much each
-            varies from text to text; the same for all rows, so that rows can be compared.
-        num_features: how many of the commonest.
+        yardstick: the same for all rows, so that rows can be compared.
 
     Returns:
         R deltas: 1 says that frequencies differ by one standard deviation between texts, on average. NaN
         where a side has no counts, or nothing varies.
     """
-    frequencies = units_UV / np.maximum(units_UV.sum(axis=1, keepdims=True), 1)
-    # Stable: of equally common features the first by name, on every machine.
-    commonest = np.argsort(-units_UV.sum(axis=0), kind="stable")[:num_features]
-    spread = frequencies[:, commonest].std(axis=0, ddof=1) if len(units_UV) > 1 else np.zeros(len(commonest))
-    varying = commonest[spread > 0]
-    if not len(varying):
+    if not len(yardstick.features):
         return np.full(len(first_RV), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        p = first_RV[:, varying] / first_RV.sum(axis=1, keepdims=True)
-        q = second_RV[:, varying] / second_RV.sum(axis=1, keepdims=True)
-    return np.abs((p - q) / spread[spread > 0]).mean(axis=1)
+        p = first_RV[:, yardstick.features] / first_RV.sum(axis=1, keepdims=True)
+        q = second_RV[:, yardstick.features] / second_RV.sum(axis=1, keepdims=True)
+    return np.abs((p - q) / yardstick.spread).mean(axis=1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Telling", "telling_features"]
+__all__ = ["Telling", "log_odds_of", "telling_features"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +47,32 @@ def telling_features(
     Returns:
         Every feature that occurs, by |z| falling; positive where the first body has more of it.
     """
-    present = first_V + second_V > 0
+    log_odds, z = log_odds_of(first_V, second_V, prior_V, prior_size=prior_size)
+    present = np.flatnonzero((first_V + second_V > 0) & np.isfinite(log_odds)).tolist()
+    found = [
+        Telling(names[i], float(log_odds[i]), float(z[i]), round(first_V[i]), round(second_V[i]))
+        for i in present
+    ]
+    return sorted(found, key=lambda telling: (-abs(telling.z), telling.feature))
+
+
+def log_odds_of(
+    first_V: NDArray[np.float64],
+    second_V: NDArray[np.float64],
+    prior_V: NDArray[np.float64],
+    *,
+    prior_size: float = 500.0,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The log-odds ratio of each feature, and the same in standard errors.
+
+    Any leading dimensions; of a feature that is the only one there is, neither is a number.
+    """
     # A feature the background lacks still has a prior, or its odds would be infinite.
     background = prior_V + 0.01
     alpha = prior_size * background / background.sum()
-    first, second, alpha_present = first_V[present], second_V[present], alpha[present]
-    own_first, own_second = first + alpha_present, second + alpha_present
-    rest_first = first_V.sum() + prior_size - own_first
-    rest_second = second_V.sum() + prior_size - own_second
-    log_odds = np.log(own_first / rest_first) - np.log(own_second / rest_second)
-    z = log_odds / np.sqrt(1 / own_first + 1 / own_second)
-    kept = [name for name, is_there in zip(names, present, strict=True) if is_there]
-    order = sorted(range(len(kept)), key=lambda i: (-abs(z[i]), kept[i]))
-    return [Telling(kept[i], float(log_odds[i]), float(z[i]), int(first[i]), int(second[i])) for i in order]
+    own_first, own_second = first_V + alpha, second_V + alpha
+    rest_first = first_V.sum(axis=-1, keepdims=True) + prior_size - own_first
+    rest_second = second_V.sum(axis=-1, keepdims=True) + prior_size - own_second
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_odds = np.log(own_first / rest_first) - np.log(own_second / rest_second)
+    return log_odds, log_odds / np.sqrt(1 / own_first + 1 / own_second)
