@@ -93,7 +93,6 @@ def plan_run(
         following_reference=_follows(recipe),
     )
     disk = _disk(recipe, policy, plan, eval_set.examples)
-    evaluations = evaluation_steps(plan, recipe.train, len(eval_set))
     fits = {"memory": memory.peak <= available, "disk": disk["total"] <= disk["free"]}
     return {
         "output": recipe.output,
@@ -104,13 +103,7 @@ def plan_run(
         "num_pairs_train": len(train_set),
         "num_pairs_eval": len(eval_set),
         "num_rows_set_aside": num_rows_set_aside(train_set, eval_set),
-        "num_steps": plan.num_steps,
-        "steps_per_epoch": plan.steps_per_epoch,
-        "num_epochs": plan.epoch_of(plan.num_steps),
-        "num_evaluations": len(evaluations),
-        "num_checkpoints": len(checkpoint_steps(plan, recipe.train)),
-        "num_checkpoints_held": num_checkpoints_held(plan, recipe.train, len(eval_set)),
-        "may_stop_early": recipe.train.early_stopping is not None,
+        **_course(recipe, plan, len(eval_set)),
         "num_parameters": sum(p.numel() for p in policy.base_model.parameters()),
         "num_parameters_trained": sum(p.numel() for p in policy.trainable_parameters()),
         "tokens": _tokens(rows),
@@ -124,6 +117,19 @@ def plan_run(
         "disk_bytes": disk["total"],
         "fits": all(fits.values()),
         "problems": _problems(recipe, memory, available, disk, fits),
+    }
+
+
+def _course(recipe: Recipe, plan: BatchPlan, num_pairs_eval: int) -> dict[str, Any]:
+    """What the training goes through, step by step."""
+    return {
+        "num_steps": plan.num_steps,
+        "steps_per_epoch": plan.steps_per_epoch,
+        "num_epochs": plan.epoch_of(plan.num_steps),
+        "num_evaluations": len(evaluation_steps(plan, recipe.train, num_pairs_eval)),
+        "num_checkpoints": len(checkpoint_steps(plan, recipe.train)),
+        "num_checkpoints_held": num_checkpoints_held(plan, recipe.train, num_pairs_eval),
+        "may_stop_early": recipe.train.early_stopping is not None,
     }
 
 

@@ -80,11 +80,8 @@ def train(
     train_set, eval_set = encode_data(recipe, train_records, eval_records, renderer, watcher)
     watcher.note(account_in_words(recipe.data.train.source, train_records, train_set))
     _note_one_sided_labels(train_set, watcher)
-    checkpoint = None
+    checkpoint = _where_to_begin(folder, watcher) if processes.is_main else None
     if processes.is_main:
-        checkpoint = find_checkpoint(folder.checkpoints, watcher.note)
-        if checkpoint is None:
-            folder.clear()
         write_data_account(folder, recipe, train_records, eval_records, train_set, eval_set)
         write_origins(recipe, policy, folder)
     plan = plan_batches(train_set.examples, recipe.train, recipe.seed)
@@ -118,14 +115,9 @@ def train(
         processes.serve_with(trainer.zero.idle)
     _train_from(trainer, processes.gather(checkpoint)[0], trackers)
     summary = summarise(trainer, proof, train_set, eval_set)
-    summary["reference_seconds"] = reference_seconds
-    summary["total_seconds"] = time.perf_counter() - started
-    seconds = trainer.progress.seconds + reference_seconds
-    summary["pairs_per_second"] = trainer.progress.num_examples / seconds
+    summary |= _speed(trainer, reference_seconds, time.perf_counter() - started)
     if processes.is_main:
-        best = checkpoint_folder(folder.checkpoints, summary["best_step"])
-        publish(best, folder.adapter if policy.has_adapter else folder.model)
-        folder.write("summary.json", summary)
+        _publish_best(trainer, summary)
     trackers.finish(summary)
     processes.wait()
     return summary
@@ -152,6 +144,14 @@ def _load(recipe: Recipe, base_folder: Path | None, processes: Processes, watche
     if recipe.parallel == "fsdp2":
         _divide(policy, processes)
     return policy
+
+
+def _where_to_begin(folder: RunFolder, watcher: Watcher) -> Path | None:
+    """The newest whole checkpoint; where there is none, nothing is left of what was there before."""
+    checkpoint = find_checkpoint(folder.checkpoints, watcher.note)
+    if checkpoint is None:
+        folder.clear()
+    return checkpoint
 
 
 def _note_one_sided_labels(examples: ExampleSet, watcher: Watcher) -> None:
@@ -213,6 +213,23 @@ def _train_from(trainer: Trainer, checkpoint: Path | None, trackers: Trackers) -
         trainer.watcher.end()
         if trainer.source.reference is not None:
             trainer.source.reference.close()
+
+
+def _speed(trainer: Trainer, reference_seconds: float, total_seconds: float) -> dict[str, float]:
+    """What took how long; what the reference took counts against the pairs a second, loading does not."""
+    return {
+        "reference_seconds": reference_seconds,
+        "total_seconds": total_seconds,
+        "pairs_per_second": trainer.progress.num_examples / (trainer.progress.seconds + reference_seconds),
+    }
+
+
+def _publish_best(trainer: Trainer, summary: dict[str, Any]) -> None:
+    """The weights of the best step where a person looks for them, and beside them the figures."""
+    folder = trainer.folder
+    best = checkpoint_folder(folder.checkpoints, summary["best_step"])
+    publish(best, folder.adapter if trainer.source.policy.has_adapter else folder.model)
+    folder.write("summary.json", summary)
 
 
 def _refuse_different_starts(policy: Policy, plan: BatchPlan, processes: Processes) -> None:
