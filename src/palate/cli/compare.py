@@ -32,6 +32,8 @@ def compare(
     judges: str | None = None,
     votes: str | None = None,
     force: Flag = False,
+    pairs: str | None = None,
+    num_pairs: int | None = None,
     style: str | None = None,
     drift: bool | None = None,
     neutral_text: str | None = None,
@@ -49,7 +51,7 @@ def compare(
 
     With one name, a trained run: its base against its result, on its held-out prompts. With more, any models:
     Hub names, model folders, adapter folders, run folders, playground; the first is the baseline, and these
-    need --prompts. What was answered or judged before is not asked again.
+    need --prompts or --pairs. What was answered or judged before is not asked again.
 
     Exit 1 where a judge gave no verdict, some were never asked for, or it failed a canary without --force.
 
@@ -87,6 +89,10 @@ def compare(
         People's votes on these answers, a file or a store: they judge, or measure the judge that is named.
     force
         Count a judge's verdicts even though it failed a canary.
+    pairs
+        Preference data: how often each model finds its chosen side likelier. Prompts of training go out.
+    num_pairs
+        The most of those pairs, the first; all where absent.
     style
         A file or folder of documents in the style that is wanted: how far from it each model writes.
     drift
@@ -120,7 +126,8 @@ def compare(
         "max_new_tokens": max_new_tokens, "temperature": temperature, "top_p": top_p, "judge": judge,
         "judge_model": judge_model, "judge_base_url": judge_base_url, "rubric": rubric,
         "reward_model": reward_model, "logprob_model": logprob_model, "judges": judges, "votes": votes,
-        "force": force or None, "style": style, "drift": drift, "neutral_text": neutral_text,
+        "force": force or None, "pairs": pairs, "num_pairs": num_pairs, "style": style,
+        "drift": drift, "neutral_text": neutral_text,
         "benchmarks": benchmarks, "benchmark_tasks": benchmark_tasks, "benchmark_limit": benchmark_limit,
     }  # fmt: skip
     changes = {name: value for name, value in given.items() if value is not None}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from palate.data.kinds import Record
-from palate.records import content_id
+from palate.records import Messages, content_id
 
 __all__ = ["num_prompts_held_out", "prompt_rank", "split_by_prompt"]
 
@@ -26,7 +26,7 @@ def split_by_prompt(
     Raises:
         ValueError: the fraction is not within [0, 1).
     """
-    rank = {record.prompt_id: prompt_rank(record) for record in records}
+    rank = {record.prompt_id: prompt_rank(record.prompt) for record in records}
     num_held_out = num_prompts_held_out(len(rank), fraction)
     held_out = set(sorted(rank, key=lambda prompt_id: (rank[prompt_id], prompt_id))[:num_held_out])
     sides: tuple[list[AnyRecord], list[AnyRecord]] = ([], [])
@@ -48,7 +48,7 @@ def num_prompts_held_out(num_prompts: int, fraction: float) -> int:
     return min(max(1, round(fraction * num_prompts)), num_prompts - 1)
 
 
-def prompt_rank(record: Record) -> str:
+def prompt_rank(prompt: Messages) -> str:
     """The hash that decides: the prompts of smallest rank, and among equals of smallest id, are held out."""
-    said = [message for message in record.prompt if message.role != "system"]
+    said = [message for message in prompt if message.role != "system"]
     return content_id("held out", said)

@@ -13,9 +13,10 @@ from palate.errors import CallError, DataError
 from palate.evaluate.contestants import Answered, Contestant, ask_contestants, named_apart
 from palate.evaluate.fears import Fears, Flags, flag_answers, look_for_fears
 from palate.evaluate.judgements import Contest, Judgements, contests_of, rights_of
+from palate.evaluate.pair_accuracy import HeldOutPairs
 from palate.evaluate.standings import ranking, standing, verdict_on
 from palate.evaluate.style import StyleComparison, compare_style
-from palate.evaluate.unchanged import measured_benchmarks, measured_drift
+from palate.evaluate.unchanged import measured_benchmarks, measured_drift, measured_pair_accuracy
 from palate.evaluate.worse import worse_prompts
 from palate.recipe import CompareOptions, ModelOptions
 from palate.records import Answer, Message, Messages, Vote, content_id
@@ -41,6 +42,7 @@ def compare_models(
     votes: Sequence[Vote] = (),
     style_target: Sequence[str] | None = None,
     neutral_texts: Sequence[str] = (),
+    pairs: HeldOutPairs | None = None,
     batch_size: int | None = None,
     seed: int = 0,
     watcher: Watcher | None = None,
@@ -57,6 +59,7 @@ def compare_models(
         votes: people's, by which the judge is measured. Where people are the judge, none.
         style_target: documents in the style that is wanted.
         neutral_texts: texts that have nothing to do with the tuning, for perplexity; read where drift is.
+        pairs: held-out pairs, whose own choices judge besides.
         batch_size: answers written at once.
         seed: of sampling and of everything that is drawn at random.
 
@@ -103,8 +106,14 @@ def compare_models(
         comparison["style"] = _style(compare_style(texts, style_target, seed=seed), options.style)
     drifted = measured_drift(answered.answers, named, neutral_texts, options, model, watcher)
     comparison |= drifted.as_dict()
+    accuracy = measured_pair_accuracy(named, pairs, model, watcher)
+    comparison["pair_accuracy"] = accuracy.as_dict() if accuracy is not None else None
+    if judgements is None and accuracy is not None:
+        comparison["verdict"] = f"{accuracy.sentence} The answers stand side by side; nobody judged them."
     comparison["benchmarks"] = measured_benchmarks(named, options, model, seed, watcher)
     comparison["warnings"] = _warnings(answered, judgements, comparison, watcher) + list(drifted.warnings)
+    if accuracy is not None:
+        comparison["warnings"] += accuracy.warnings
     return comparison
 
 

@@ -1,4 +1,7 @@
-"""What should have stayed as it was, as a comparison's options ask for it: drift, and benchmarks."""
+"""What needs no judge, as a comparison's options ask for it: drift, benchmarks, held-out pairs.
+
+Answers that were paid for are not thrown away because one of these falls short: what it finds then says why.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,12 @@ from palate.errors import ModelError, WorkError
 from palate.evaluate.benchmarks import Benchmarks, check_benchmarks, run_benchmarks
 from palate.evaluate.contestants import Contestant
 from palate.evaluate.drift import DriftReport, measure_drift
+from palate.evaluate.pair_accuracy import HeldOutPairs, PairAccuracy, measure_pair_accuracy
 from palate.recipe import CompareOptions, ModelOptions
 from palate.records import Answer
 from palate.watcher import Watcher
 
-__all__ = ["check_comparison_benchmarks", "measured_benchmarks", "measured_drift"]
+__all__ = ["check_comparison_benchmarks", "measured_benchmarks", "measured_drift", "measured_pair_accuracy"]
 
 
 def check_comparison_benchmarks(options: CompareOptions) -> None:
@@ -56,6 +60,23 @@ def _measured(
     watcher: Watcher,
 ) -> DriftReport:
     return measure_drift(contestants, answers, neutral_texts, model=model or ModelOptions(), watcher=watcher)
+
+
+def measured_pair_accuracy(
+    contestants: Sequence[Contestant],
+    pairs: HeldOutPairs | None,
+    model: ModelOptions | None,
+    watcher: Watcher,
+) -> PairAccuracy | None:
+    """None where it is not asked for. Where a model falls short there are no figures, and the sentence says
+    why."""
+    if pairs is None:
+        return None
+    try:
+        return measure_pair_accuracy(contestants, pairs, model=model, watcher=watcher)
+    except ModelError as error:
+        said = f"Preference accuracy is not measured: {error.where}: {error.what}."
+        return PairAccuracy(pairs.source, said, warnings=pairs.notes)
 
 
 def measured_benchmarks(

@@ -16,6 +16,7 @@ from palate.data.documents import read_documents
 from palate.errors import DataError, RecipeError, WorkError
 from palate.evaluate.compare import Judging, compare_models, held_out_accuracy
 from palate.evaluate.contestants import Contestant
+from palate.evaluate.pair_accuracy import HeldOutPairs
 from palate.evaluate.unchanged import check_comparison_benchmarks
 from palate.generate.local import LocalModel
 from palate.judge import load_scorer
@@ -26,6 +27,7 @@ from palate.pipeline.cast_votes import read_cast_votes
 from palate.pipeline.contest_judging import judging_of, judging_of_votes
 from palate.pipeline.diagnosing import diagnose_stage
 from palate.pipeline.judges import DEFAULT_BATCH_SIZE, AskerOf, build_judge
+from palate.pipeline.preferences import held_out_pairs, read_pairs_file
 from palate.pipeline.unasked import unasked_prompts
 from palate.playground import held_out_prompts
 from palate.playground.neutral import neutral_texts
@@ -106,6 +108,7 @@ def compare_stage(
             Contestant("tuned", str(folder.trained), template=recipe.data.template),
         ],
         prompts_of(recipe, options),
+        held_out_pairs(options, {folder.path.name: recipe}, recipe.data.system),
         options,
         folder.path,
         recipe.model,
@@ -149,17 +152,13 @@ def compare_command(
         diagnose_stage(Path(models[0]))
         build_report(Path(models[0]))
         return comparison
-    if options.prompts is None:
-        raise RecipeError(
-            f"there is nothing to ask {len(models)} models",
-            where="palate compare A B",
-            next="name a file: --prompts FILE",
-        )
     watcher = watcher or Watcher()
     folder = RunFolder(output or Path())
+    pairs = held_out_pairs(options, _runs_among(models))
     comparison = _compare(
         [_contestant(name, watcher) for name in models],
-        read_prompts(options.prompts)[0],
+        _prompts_for_several(options, pairs),
+        pairs,
         options,
         folder.path,
         ModelOptions(),
@@ -169,6 +168,19 @@ def compare_command(
     )
     folder.write(COMPARISON, comparison)
     return comparison
+
+
+def _prompts_for_several(options: CompareOptions, pairs: HeldOutPairs | None) -> Sequence[Messages]:
+    """Those of the file, or those of the pairs."""
+    if options.prompts is not None:
+        return read_prompts(options.prompts)[0]
+    if pairs is None:
+        raise RecipeError(
+            "there is nothing to ask the models",
+            where="palate compare A B",
+            next="name a file of prompts, or of pairs: --prompts FILE, --pairs FILE",
+        )
+    return list(dict.fromkeys(pair.prompt for pair in pairs.pairs))
 
 
 def compare_options(
@@ -247,6 +259,8 @@ def check_comparison(options: CompareOptions) -> None:
             load_rubric(spec.rubric)
     if options.prompts is not None:
         read_prompts(options.prompts)
+    if options.pairs is not None:
+        read_pairs_file(options)
     if options.votes is not None:
         read_cast_votes(options.votes)
     for documents in (options.style, options.neutral_text):
@@ -260,6 +274,9 @@ def shortfall_of_comparison(comparison: Mapping[str, Any]) -> WorkError | None:
     measured = comparison.get("benchmarks")
     if measured is not None and not measured["tasks"]:
         return WorkError(measured["sentence"], where="--benchmarks")
+    accuracy = comparison.get("pair_accuracy")
+    if accuracy is not None and not accuracy["models"]:
+        return WorkError(accuracy["sentence"], where="--pairs")
     if comparison["judge"] is None:
         return None
     card = comparison["judge_card"] or {}
@@ -311,6 +328,7 @@ def run_recipe_file(run: str) -> Path:
 def _compare(
     contestants: Sequence[Contestant],
     prompts: Sequence[Messages],
+    pairs: HeldOutPairs | None,
     options: CompareOptions,
     folder: Path,
     model: ModelOptions,
@@ -321,7 +339,7 @@ def _compare(
     """Whatever can be wrong with judges, votes, style and benchmarks is found before a model is loaded."""
     if asking is None:
         with _plain_asking(watcher) as plain:
-            return _compare(contestants, prompts, options, folder, model, seed, watcher, plain)
+            return _compare(contestants, prompts, pairs, options, folder, model, seed, watcher, plain)
     votes = read_cast_votes(options.votes) if options.votes is not None else ()
     check_comparison_benchmarks(options)
     target = None
@@ -338,6 +356,7 @@ def _compare(
         votes=votes if specs else (),
         style_target=target,
         neutral_texts=_neutral_texts(contestants, options),
+        pairs=pairs,
         batch_size=asking.batch_size,
         seed=seed,
         watcher=watcher,
@@ -389,6 +408,12 @@ def _texts(source: str) -> list[str]:
     except DataError as error:
         wanted = "name .txt or .md files, a folder of them, or rows with a column of texts"
         raise DataError(error.what, where=error.where, why=error.why, next=wanted) from None
+
+
+def _runs_among(models: Sequence[str]) -> dict[str, Recipe]:
+    """The recipes of those that are run folders."""
+    files = {name: RunFolder(name).recipe_file for name in models if name != PLAYGROUND}
+    return {name: load_recipe(file, [f"output={name}"]) for name, file in files.items() if file.is_file()}
 
 
 def _contestant(name: str, watcher: Watcher) -> Contestant:

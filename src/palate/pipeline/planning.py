@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from palate.pipeline.bases import base_folder
-from palate.pipeline.stages import open_source
+from palate.pipeline.preferences import open_source
 from palate.recipe import Recipe
 from palate.train.plan import plan_run
 from palate.train.probe import probe_run

@@ -10,14 +10,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from palate.data import RecordStream, stream_records
+from palate.data import RecordStream
 from palate.errors import PalateError
 from palate.pipeline.auditing import audit_before_run
-from palate.pipeline.bases import PLAYGROUND, base_folder
+from palate.pipeline.bases import base_folder
 from palate.pipeline.comparing import check_comparison, compare_stage, prompts_of, run_recipe_file
 from palate.pipeline.diagnosing import diagnose_stage, diagnosed_if_it_fails, telling_diagnosis
-from palate.playground import write_pairs
-from palate.recipe import CompareOptions, Recipe, SourceOptions, load_recipe
+from palate.pipeline.preferences import open_source
+from palate.recipe import CompareOptions, Recipe, load_recipe
 from palate.report import build_report
 from palate.train import Processes, RunFolder, file_hash, join_processes, train
 from palate.train.trackers import refuse_missing_trackers
@@ -138,14 +138,6 @@ def _note_changed_data(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> N
 def report_stage(folder: Path) -> Path:
     """Write the run's report.html."""
     return build_report(folder)
-
-
-def open_source(source: SourceOptions, system: str | None) -> RecordStream:
-    """The rows a recipe names, read one at a time: a million of them need no more memory than a few."""
-    if source.source != PLAYGROUND:
-        return stream_records(source, system=system)
-    local = source.model_copy(update={"source": str(write_pairs())})
-    return stream_records(local, system=system, name=PLAYGROUND)
 
 
 def _compare_if_due(recipe: Recipe, options: CompareOptions, folder: RunFolder, watcher: Watcher) -> None:

@@ -48,6 +48,10 @@ class CompareOptions(Section):
     """People's votes on these answers, a file or a store: they judge, or with a judge say how good it is."""
     force: bool = False
     """Count a judge's verdicts even though it failed a canary."""
+    pairs: str | None = None
+    """Preference data: how often each model finds its chosen side likelier. Prompts of training go out."""
+    num_pairs: PositiveInt | None = None
+    """The most of those pairs, the first; all where absent."""
     style: str | None = None
     """A file or folder of documents in the style that is wanted: how far from it each model writes."""
     drift: bool = True
@@ -65,6 +69,8 @@ class CompareOptions(Section):
     def _what_is_measured_beside_has_effect(self) -> Self:
         if self.neutral_text is not None and not self.drift:
             raise ValueError("neutral_text has no effect with drift = false")
+        if self.num_pairs is not None and self.pairs is None:
+            raise ValueError("num_pairs has no effect without pairs")
         for name in ("benchmark_tasks", "benchmark_limit"):
             if getattr(self, name) is not None and self.benchmarks is None:
                 raise ValueError(f"{name} has no effect without benchmarks")

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from palate.report.checked import Interval
-from palate.report.comparison import Comparison, HeldOut, PairedWinRate, WinRate
+from palate.report.comparison import Comparison, HeldOut, PairAccuracy, PairedWinRate, WinRate
 from palate.report.folder import Run, RunSummary
+from palate.report.pair_accuracy import pair_gain_in_words
 from palate.report.phrases import ENGLISH, Phrases
 from palate.report.wording import percent
 
@@ -37,6 +38,7 @@ def claim_of(run: Run, say: Phrases = ENGLISH) -> Claim:
         compared.win_rate is not None
         or compared.win_rates
         or compared.held_out is not None
+        or (compared.pair_accuracy is not None and compared.pair_accuracy.against_base)
         or _withheld(compared)
     ):
         claim = claim_of_comparison(compared, say)
@@ -62,6 +64,8 @@ def claim_of_comparison(comparison: Comparison, say: Phrases = ENGLISH) -> Claim
         corrected = _corrected(against_base[0], tone, say) if against_base else []
         head = say(f"claim_{tone}") + _by_judge(comparison, say)
         return Claim(head, tone, (_words(comparison, figures, say), *corrected, *reward))
+    if (pairs := comparison.pair_accuracy) is not None and pairs.against_base:
+        return _claim_of_pairs(pairs, comparison, reward, say)
     if held_out is not None:
         return Claim(reward[0], _side(held_out.interval_95), (say("claim_unjudged"),))
     return Claim(say("claim_side_by_side"), "open")
@@ -93,7 +97,7 @@ def _withheld(comparison: Comparison) -> str | None:
 
 
 def _by_judge(comparison: Comparison, say: Phrases) -> str:
-    return say("claim_by_judge", judge=comparison.judge) if comparison.judge else say("full_stop")
+    return say("claim_by_judge", judge=say.known(comparison.judge)) if comparison.judge else say("full_stop")
 
 
 def _counted(rate: PairedWinRate) -> WinRate | None:
@@ -124,6 +128,14 @@ def _claim_of_several(
         overall = "worse"
     words = [_counts_in_words(rate, rate.of, rate.against, say) for rate in rates]
     return Claim(head, overall, (*words, *reward))
+
+
+def _claim_of_pairs(pairs: PairAccuracy, comparison: Comparison, reward: list[str], say: Phrases) -> Claim:
+    """Where nobody judged answers: whether models go by held-out preferences."""
+    first, *others = pair_gain_in_words(pairs, comparison.names[0], say)
+    sides = {gain.side for gain in pairs.against_base.values()}
+    tone: Tone = "better" if "better" in sides else "worse" if sides == {"worse"} else "open"
+    return Claim(first, tone, (*others, *reward, say("claim_unjudged")))
 
 
 def _words(comparison: Comparison, figures: WinRate, say: Phrases) -> str:
@@ -190,10 +202,12 @@ def _held_out_in_words(held_out: HeldOut, say: Phrases) -> str:
 def _claim_of_training(run: Run, say: Phrases) -> Claim:
     summary = run.summary
     uncompared = say("claim_uncompared") if run.comparison is None else say("claim_no_judge")
+    if run.objective == "reward" and run.comparison is None:
+        uncompared = say("claim_reward_model")
     if summary is None:
         seen = run.metrics.train[-1].step if run.metrics is not None and run.metrics.train else 0
         state = say("steps_recorded", n=seen) if seen else say("no_step_recorded")
-        return Claim(say("claim_unfinished", state=state), "open", (uncompared,))
+        return Claim(say("claim_unfinished", state=state), "open", (uncompared, say("claim_go_on")))
     steps = summary.num_steps
     trained = say("trained") if steps is None else say("trained_steps", n=steps)
     accuracy = summary.eval.reward_accuracy if summary.eval is not None else None

@@ -21,6 +21,8 @@ __all__ = [
     "Message",
     "ModelAnswer",
     "ModelStyle",
+    "PairAccuracy",
+    "PairGain",
     "PairedWinRate",
     "Ranked",
     "Sample",
@@ -172,6 +174,41 @@ class Style(Piece):
     warnings: tuple[str, ...] = ()
 
 
+class ModelAccuracy(Piece):
+    """How often a model finds the chosen side likelier: per token, and as a whole."""
+
+    accuracy: Measured = Measured()
+    accuracy_of_sums: Measured = Measured()
+
+
+class PairGain(Piece):
+    """A model beside the base, on the same pairs."""
+
+    num_gained: int = 0
+    num_lost: int = 0
+    difference: Number = None
+    difference_interval_95: MeasuredInterval = None
+    sign_test_p: Number = None
+    reward_accuracy: Measured = Measured()
+
+    @property
+    def side(self) -> Literal["better", "worse", "open"]:
+        """On which side of no difference the whole interval lies."""
+        if self.difference_interval_95 is None:
+            return "open"
+        low, high = self.difference_interval_95
+        return "better" if low > 0 else "worse" if high < 0 else "open"
+
+
+class PairAccuracy(Piece):
+    sentence: str = ""
+    num_pairs: int = 0
+    num_prompts: int = 0
+    models: Mapping[str, ModelAccuracy] = {}
+    against_base: Mapping[str, PairGain] = {}
+    warnings: tuple[str, ...] = ()
+
+
 class BenchmarkTask(Piece):
     task: str
     metric: str = ""
@@ -265,6 +302,7 @@ class Comparison(Piece):
     perplexity: Mapping[str, Measured] | None = None
     style: Style | None = None
     benchmarks: Benchmarks | None = None
+    pair_accuracy: PairAccuracy | None = None
     warnings: tuple[str, ...] = ()
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from importlib.resources import files
@@ -13,16 +14,17 @@ from markupsafe import Markup
 
 from palate.errors import ArtifactError, CallError
 from palate.report import evidence, sections
-from palate.report.cautions import SEVERITIES, cautions, findings_of
+from palate.report.cautions import MAX_CAUTIONS, SEVERITIES, cautions, findings_of, not_applicable
 from palate.report.claim import claim_of
 from palate.report.comparison import Comparison, JudgeCard
 from palate.report.curves import Curve, curves
 from palate.report.drawing import colour_of
 from palate.report.evidence import Grid, Plotted
 from palate.report.folder import Run, read_run
-from palate.report.phrases import LANGUAGES, Language, Phrases
+from palate.report.pair_accuracy import pair_accuracy
+from palate.report.phrases import LANGUAGES, Language, Phrases, wording_of
 from palate.report.plots import draw, smoothing_window
-from palate.report.rendering import page_environment, page_policy
+from palate.report.rendering import page_environment, page_policy, told
 from palate.report.row_plots import draw_rows
 from palate.report.samples import samples_of, shown
 from palate.report.style_section import style_of
@@ -35,19 +37,21 @@ NUM_OPEN_SAMPLES = 12
 MAX_WORSE = 10
 
 
-def build_report(run_folder: Path, *, language: Language = "en") -> Path:
+def build_report(run_folder: Path, *, language: Language | None = None) -> Path:
     """Writes the `report.html` of a run folder, whole or not at all, and returns its path.
 
-    The same folder gives the same bytes. Raises ArtifactError where the folder is no run folder, a piece of
+    `language` is that of the report there is where absent, and English where there is none yet. The same
+    folder gives the same bytes. Raises ArtifactError where the folder is no run folder, a piece of
     it is damaged, or the page cannot be written; CallError for a language that the report does not speak.
     """
+    run_folder = Path(run_folder)
+    target = run_folder / "report.html"
+    language = language or _language_of(target)
     if language not in LANGUAGES:
         raise CallError(
             f'no report speaks "{language}"', where="language", next=f"one of: {', '.join(LANGUAGES)}"
         )
-    run_folder = Path(run_folder)
     page = render_page(read_run(run_folder), language=language)
-    target = run_folder / "report.html"
     try:
         _write_whole(target, page)
     except OSError as error:
@@ -55,6 +59,18 @@ def build_report(run_folder: Path, *, language: Language = "en") -> Path:
             "the report cannot be written", where=str(target), why=error.strerror or str(error)
         ) from error
     return target
+
+
+def _language_of(page: Path) -> Language:
+    """What the report that is there is written in, so that a later stage does not change it."""
+    try:
+        with page.open(encoding="utf-8", errors="replace") as file:
+            start = file.read(200)
+    except OSError:
+        return "en"
+    tags = {wording_of(language)["language_tag"]: language for language in LANGUAGES}
+    found = re.search(r'<html lang="([\w-]+)">', start)
+    return tags.get(found.group(1), "en") if found else "en"
 
 
 def render_page(run: Run, *, language: Language = "en") -> str:
@@ -74,12 +90,15 @@ def _content(run: Run, styles: StyleSheet, say: Phrases) -> dict[str, Any]:
         "run": run,
         "say": say,
         "shown": lambda text: shown(text, say),
+        "told": lambda text: told(text, say),
         "colour_of": colour_of,
         "severity_class": lambda name: name if name in SEVERITIES else "info",
         "claim": claim_of(run, say),
         "cautions": cautions(run, say),
+        "num_cautions": MAX_CAUTIONS,
         "tiles": sections.tiles(run, say),
         "findings": findings_of(run, say),
+        "not_applicable": not_applicable(run, say),
         "curves": [(curve, draw(curve, styles) if curve.drawn else None) for curve in _curves(run, say)],
         "smoothing": smoothing_window(num_steps),
         "data": sections.data_views(run, say),
@@ -111,6 +130,7 @@ def _compared(comparison: Comparison, styles: StyleSheet, say: Phrases) -> dict[
         "style": style
         and _with_drawing(style, draw_rows(style.distances.plot, styles) if style.distances else ""),
         "measures": evidence.measures(comparison, say),
+        "pair_accuracy": _drawn(pair_accuracy(comparison, say), styles),
         "benchmarks": _drawn(evidence.benchmarks(comparison, say), styles),
         "card": comparison.judge_card,
         "canaries": _canaries(comparison.judge_card, say),
@@ -131,8 +151,10 @@ def _canaries(card: JudgeCard | None, say: Phrases) -> Grid | None:
     said = {True: say("canary_passed"), False: say("canary_failed"), None: say("canary_unknown")}
     rows = [
         (
-            canary.name.replace("_", " "),
-            said[canary.passed] if canary.num_asked else canary.why_not_asked or say("canary_unknown"),
+            say.known(canary.name.replace("_", " ")),
+            said[canary.passed]
+            if canary.num_asked
+            else say.known(canary.why_not_asked or say("canary_unknown")),
             f"{canary.num_failed} / {canary.num_asked}",
         )
         for canary in card.canaries.values()
@@ -148,6 +170,7 @@ def _contents(content: Mapping[str, Any], say: Phrases) -> list[tuple[str, str]]
         "findings": run.findings is not None,
         "curves": True,
         "win-rates": content.get("rates") or (comparison is not None and comparison.warnings),
+        "pairs": content.get("pair_accuracy"),
         "samples": comparison is not None,
         "worse": content.get("worse"),
         "lengths": content.get("lengths"),

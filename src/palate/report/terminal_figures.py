@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from palate.report.comparison import Comparison, ModelStyle, PairedWinRate, Style
+from palate.report.comparison import Comparison, ModelStyle, PairAccuracy, PairedWinRate, Style
 from palate.report.wording import number, percent, visible, whole
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def comparison_tables(comparison: Comparison) -> Iterator[FigureTable]:
     """Who wins, how several models rank, what answers are like, style, and benchmarks: what was measured."""
     if comparison.win_rates:
         yield _win_rates(comparison.win_rates)
+    if comparison.pair_accuracy is not None and comparison.pair_accuracy.models:
+        yield _pair_accuracy(comparison.pair_accuracy)
     if comparison.ranking:
         rows = tuple(
             (_name(one.model), number(one.strength), _range(one.interval_95)) for one in comparison.ranking
@@ -101,6 +103,8 @@ def says_of_comparison(comparison: Comparison) -> Iterator[tuple[str, str]]:
     if comparison.style is not None:
         for name, model in comparison.style.models.items():
             yield from _telling(name, model)
+    if comparison.pair_accuracy is not None and comparison.win_rates:
+        yield comparison.pair_accuracy.sentence, ""
     if comparison.benchmarks is not None and comparison.benchmarks.sentence:
         yield comparison.benchmarks.sentence, ""
     warnings = [warning for row in comparison.win_rates for warning in row.warnings]
@@ -139,6 +143,30 @@ def _win_rates(rows: Sequence[PairedWinRate]) -> FigureTable:
             for row in rows
         ),
     )
+
+
+def _pair_accuracy(found: PairAccuracy) -> FigureTable:
+    columns = (
+        f"{found.num_pairs:,} held-out pairs",
+        "chosen side likelier per token",
+        "as a whole",
+        "gained / lost",
+        "sign test",
+        "moved towards chosen",
+    )
+    rows = []
+    for name, own in found.models.items():
+        cells = [
+            _rate(own.accuracy.value, own.accuracy.interval_95),
+            _rate(own.accuracy_of_sums.value, own.accuracy_of_sums.interval_95),
+        ]
+        gain = found.against_base.get(name)
+        if gain is not None:
+            moved = gain.reward_accuracy
+            cells += [f"{gain.num_gained:,} / {gain.num_lost:,}", _p(gain.sign_test_p)]
+            cells.append(_rate(moved.value, moved.interval_95))
+        rows.append((_name(name), *cells, *[""] * (len(columns) - 1 - len(cells))))
+    return FigureTable(columns, tuple(rows), "held-out pairs, ")
 
 
 def _counts(row: PairedWinRate) -> str:

@@ -248,7 +248,7 @@ class TableWriter:
         """The number of the record's prompt, and where its text is. Records of one row have one prompt."""
         if self._last_prompt is None or self._last_prompt[0] != record.prompt:
             number = id_number(record.prompt_id)
-            self._put("prompts", (number, id_number(prompt_rank(record))))
+            self._put("prompts", (number, id_number(prompt_rank(record.prompt))))
             self._last_prompt = record.prompt, number, self._write_text(record.prompt)
         return self._last_prompt[1:]
 
