@@ -276,7 +276,7 @@ def test_an_adapter_remembers_the_revision_of_its_base(
         asked.append((name, revision))
         return base
 
-    monkeypatch.setattr("palate.engine.loading.resolve_model_folder", hub)
+    monkeypatch.setattr("palate.engine.base.resolve_model_folder", hub)
     options = ModelOptions.model_validate(
         {"base": "someone/model", "revision": "v2", "adapter": {"rank": 4, "alpha": 8}}
     )

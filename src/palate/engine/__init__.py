@@ -1,7 +1,8 @@
 """Log-probabilities of completions, each distinct token computed once; and generation."""
 
+from palate.engine.base import load_tokenizer, resolve_model_folder
 from palate.engine.generation import Sampling, generate
-from palate.engine.loading import load_policy, load_tokenizer, load_trained, resolve_model_folder
+from palate.engine.loading import load_policy, load_trained
 from palate.engine.logps import BranchLogps, Layout, branch_logps, own_forward_logps
 from palate.engine.policy import Head, Policy
 from palate.engine.proof import LayoutProof, prove_layout, prove_scores

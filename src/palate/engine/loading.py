@@ -1,4 +1,4 @@
-"""Loading a model: weights, tokenizer, device, attention kernel, adapter.
+"""Loading a model: the base's weights, and the adapter on it.
 
 Only safetensors are read, and no code that comes with a model is ever run.
 """
@@ -6,7 +6,7 @@ Only safetensors are read, and no code that comes with a model is ever run.
 from __future__ import annotations
 
 import json
-import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from palate.engine.adapter import (
     first_line,
     load_adapter,
 )
+from palate.engine.base import Base, find_base
 from palate.engine.cpu_attention import prefer_cpu_attention
 from palate.engine.light_modules import lighten_modules
 from palate.engine.policy import Head, Policy
@@ -30,13 +31,11 @@ from palate.engine.quantization import (
     refuse_if_nothing_is_quantised,
     settle_quantised_layers,
 )
-from palate.engine.reward_model import SCORE_WEIGHT, finish_reward_model, reward_config
+from palate.engine.reward_model import SCORE_WEIGHT, finish_reward_model
 from palate.errors import ModelError
 from palate.recipe import LoraOptions, ModelOptions
 
-__all__ = ["choose_device", "load_policy", "load_tokenizer", "load_trained", "resolve_model_folder"]
-
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+__all__ = ["base_of_adapter", "checkpoint_layers", "load_policy", "load_trained", "switch_off_dropout"]
 
 
 def load_policy(
@@ -178,20 +177,12 @@ def _load_base(
 
     A `seed` makes a score head where the checkpoint has none; without one that is an error.
     """
-    found = folder or resolve_model_folder(options.base, options.revision)
-    device = choose_device(options.device)
-    config = load_config(found, options.base)
-    tokenizer = load_tokenizer(found, options.base)
-    if head == "scores":
-        reward_config(config, options.base)
-    attention = choose_attention(options.attention, config, device)
-    dtype = choose_dtype(options.dtype, config, device)
-    refuse_second_quantisation(options, config)
-    how: dict[str, Any] = {"dtype": weights or dtype, "attn_implementation": attention}
+    base = find_base(options, head, folder)
+    how: dict[str, Any] = {"dtype": weights or base.dtype, "attn_implementation": base.attention}
     if options.quantization is not None:
-        how["quantization_config"] = quantization_config(options.quantization, dtype)
-        how["device_map"] = {"": device}  # quantised where it is to stay, layer by layer
-    model, is_fresh = _load_weights(found, config, options, head, how)
+        how["quantization_config"] = quantization_config(options.quantization, base.dtype)
+        how["device_map"] = {"": base.device}  # quantised where it is to stay, layer by layer
+    model, is_fresh = _load_weights(base, options, head, how)
     if head == "scores":
         if is_fresh and seed is None:
             raise ModelError(
@@ -199,142 +190,25 @@ def _load_base(
                 where=f"model.base = {options.base}",
                 next="name a model that was trained with a reward objective",
             )
-        finish_reward_model(model, tokenizer, found, seed=seed if is_fresh else None)
+        finish_reward_model(model, base.tokenizer, base.folder, seed=seed if is_fresh else None)
     if options.quantization is not None:
         refuse_if_nothing_is_quantised(model, options.base)
     else:
-        model.to(device)
+        model.to(base.device)
     settle_quantised_layers(model)
-    prefer_cpu_attention(model, attention, device)
+    prefer_cpu_attention(model, base.attention, base.device)
     switch_off_dropout(model)
     lighten_modules(model)
     is_local = folder is not None or Path(options.base).expanduser().is_dir()
-    return Policy(
-        model=model,
-        base_model=model,
-        tokenizer=tokenizer,
-        folder=found,
-        device=device,
-        attention=attention,
-        compute_dtype=dtype,
-        name=options.base,
-        source=str(found) if is_local else options.base,
+    return replace(
+        base.policy(model, options.base),
+        source=str(base.folder) if is_local else options.base,
         revision=None if is_local else options.revision,
         quantization=quantization_name(model),
     )
 
 
-def refuse_second_quantisation(options: ModelOptions, config: Any) -> None:
-    """A base that comes quantised is taken as it is, under an adapter."""
-    if getattr(config, "quantization_config", None) is None:
-        return
-    if options.adapter is None:
-        raise ModelError(
-            "this base comes quantised, and so few bits cannot be trained",
-            where=f"model.base = {options.base}",
-            next="give it an adapter: drop model.adapter=null; or name the base it was made from",
-        )
-    if options.quantization is not None:
-        raise ModelError(
-            "model.quantization has no effect on a base that comes quantised",
-            where=f"model.base = {options.base}",
-            next="drop model.quantization, or name the base it was made from",
-        )
-
-
-def resolve_model_folder(base: str, revision: str | None = None) -> Path:
-    """A local folder with the model's files: the named folder itself, or a Hub snapshot.
-
-    Downloads only what is read (safetensors, JSON, tokenizer files), and needs no network for what is
-    already here.
-    """
-    here = Path(base).expanduser()
-    if here.is_dir():
-        return here.resolve()
-    if base.startswith((".", "/", "~")) or base.count("/") > 1 or here.exists():
-        raise ModelError(
-            "no such model folder",
-            where=f"model.base = {base}",
-            next="name a folder with config.json, or a Hub model",
-        )
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    patterns = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.txt", "*.jinja"]
-    try:
-        return Path(snapshot_download(base, revision=revision, allow_patterns=patterns))
-    except LocalEntryNotFoundError:
-        offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
-        why = (
-            "HF_HUB_OFFLINE is set and the model is not in the local cache"
-            if offline
-            else ("the Hub could not be reached and the model is not in the local cache")
-        )
-        raise ModelError(
-            "the model is not here",
-            where=f"model.base = {base}",
-            why=why,
-            next="name a local folder, use model.base=playground, or download it once with a network",
-        ) from None
-    except (HfHubHTTPError, HFValidationError) as error:
-        raise ModelError(
-            "the Hub does not give this model",
-            where=f"model.base = {base}",
-            why=first_line(error),
-            next="check the name; for a gated model accept its licence and set HF_TOKEN",
-        ) from None
-
-
-def choose_device(name: str) -> torch.device:
-    """The named device, or the best there is: cuda, mps, cpu."""
-    if name != "auto":
-        try:
-            device = torch.device(name)
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
-            raise ModelError(
-                f'device "{name}" cannot be used',
-                where="model.device",
-                why=first_line(error),
-                next="model.device=auto takes the best there is",
-            ) from None
-        return device
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
-
-
-def load_tokenizer(folder: Path, name: str) -> Any:
-    """The tokenizer that lies beside the weights."""
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except Exception as error:  # the tokenizers library raises bare ones
-        raise ModelError(
-            "the tokenizer cannot be read", where=f"model.base = {name}", why=first_line(error)
-        ) from None
-
-
-def load_config(folder: Path, name: str) -> Any:
-    from transformers import AutoConfig
-
-    try:
-        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(
-            "the model's config.json cannot be read",
-            where=f"model.base = {name}",
-            why=first_line(error),
-            next="name a folder that transformers can load without remote code",
-        ) from None
-
-
-def _load_weights(
-    folder: Path, config: Any, options: ModelOptions, head: Head, how: dict[str, Any]
-) -> tuple[Any, bool]:
+def _load_weights(base: Base, options: ModelOptions, head: Head, how: dict[str, Any]) -> tuple[Any, bool]:
     """The model, and whether its score head is a fresh one."""
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
@@ -347,8 +221,8 @@ def _load_weights(
     kind = AutoModelForCausalLM if head == "logps" else AutoModelForSequenceClassification
     try:
         model, report = kind.from_pretrained(
-            folder,
-            config=config,
+            base.folder,
+            config=base.config,
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
@@ -381,46 +255,6 @@ def _load_weights(
             next="fetch the model again",
         )
     return model, is_fresh
-
-
-def choose_attention(wanted: str, config: Any, device: torch.device) -> str:
-    text = config.get_text_config() if hasattr(config, "get_text_config") else config
-    softcap = getattr(text, "attn_logit_softcapping", None)
-    if wanted == "auto":
-        kind = _model_class(config)
-        if device.type == "cuda" and getattr(kind, "_supports_flex_attn", False):
-            return "flex_attention"
-        return "sdpa" if getattr(kind, "_supports_sdpa", False) and softcap is None else "eager"
-    if wanted == "sdpa" and softcap is not None:
-        raise ModelError(
-            "sdpa cannot compute this model's soft-capped attention",
-            where="model.attention",
-            next="model.attention=auto chooses one that can",
-        )
-    if wanted == "flex_attention" and device.type == "cpu":
-        raise ModelError(
-            "flex_attention cannot train on a cpu: it has no backward pass there",
-            where="model.attention",
-            next="model.attention=auto chooses sdpa",
-        )
-    return wanted
-
-
-def _model_class(config: Any) -> Any:
-    """The class that will be loaded, to be asked what it can; None where transformers has none."""
-    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
-
-    found = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
-    return found[0] if isinstance(found, (list, tuple)) else found
-
-
-def choose_dtype(wanted: str, config: Any, device: torch.device) -> torch.dtype:
-    if wanted != "auto":
-        return _DTYPES[wanted]
-    own = getattr(config, "dtype", None) or torch.float32
-    if own == torch.float16 and device.type == "cpu":
-        return torch.float32
-    return own if own in _DTYPES.values() else torch.float32
 
 
 def switch_off_dropout(causal_lm: nn.Module) -> None:

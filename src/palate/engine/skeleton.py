@@ -16,22 +16,13 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from palate.engine.adapter import add_lora, find_adapter, first_line
+from palate.engine.base import find_base
 from palate.engine.cpu_attention import prefer_cpu_attention
 from palate.engine.light_modules import lighten_modules
-from palate.engine.loading import (
-    checkpoint_layers,
-    choose_attention,
-    choose_device,
-    choose_dtype,
-    load_config,
-    load_tokenizer,
-    refuse_second_quantisation,
-    resolve_model_folder,
-    switch_off_dropout,
-)
+from palate.engine.loading import checkpoint_layers, switch_off_dropout
 from palate.engine.lora import lighten_lora
 from palate.engine.policy import Head, Policy
-from palate.engine.reward_model import finish_reward_model, reward_config
+from palate.engine.reward_model import finish_reward_model
 from palate.errors import ModelError
 from palate.recipe import LoraOptions, ModelOptions, QuantizationOptions
 
@@ -67,36 +58,18 @@ def load_skeleton(
     gradient_checkpointing: bool = False,
 ) -> Skeleton:
     """What `load_policy` would load, without its weights; arguments and errors are the same."""
-    found = folder or resolve_model_folder(options.base, options.revision)
-    device = choose_device(options.device)
-    config = load_config(found, options.base)
-    tokenizer = load_tokenizer(found, options.base)
+    base = find_base(options, head, folder)
+    weights = base.dtype if options.adapter is not None else torch.float32
+    kernel = "eager" if base.attention == "eager" else "sdpa"
+    model = _build(base.config, head, weights, kernel, options.base)
     if head == "scores":
-        reward_config(config, options.base)
-    attention = choose_attention(options.attention, config, device)
-    dtype = choose_dtype(options.dtype, config, device)
-    refuse_second_quantisation(options, config)
-    weights = dtype if options.adapter is not None else torch.float32
-    kernel = "eager" if attention == "eager" else "sdpa"
-    model = _build(config, head, weights, kernel, options.base)
-    if head == "scores":
-        finish_reward_model(model, tokenizer, found, seed=None)
+        finish_reward_model(model, base.tokenizer, base.folder, seed=None)
     else:
-        model.generation_config = _generation_config(found, config)
-    prefer_cpu_attention(model, kernel, device)
+        model.generation_config = _generation_config(base.folder, base.config)
+    prefer_cpu_attention(model, kernel, base.device)
     switch_off_dropout(model)
     _lighten(model)
-    policy = Policy(
-        model=model,
-        base_model=model,
-        tokenizer=tokenizer,
-        folder=found,
-        device=device,
-        attention=attention,
-        compute_dtype=dtype,
-        name=options.base,
-        source=str(found),
-    )
+    policy = base.policy(model, options.base)
     quantised = _linears(model) if options.quantization is not None else {}
     policy.model = _with_adapter(model, options, seed)
     if gradient_checkpointing:
@@ -105,7 +78,7 @@ def load_skeleton(
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     with mode:
         _make_fake(policy.model)
-    size = sum(file.stat().st_size for file in found.glob("*.safetensors"))
+    size = sum(file.stat().st_size for file in base.folder.glob("*.safetensors"))
     # Of the kernels that keep no scores the cpu's stands for all: they keep the same tensors.
     runnable = replace(policy, device=torch.device("cpu"), attention=kernel)
     return Skeleton(policy, runnable, mode, quantised, size)
