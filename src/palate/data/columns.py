@@ -11,7 +11,7 @@ from palate.data.structured import parse_cell
 from palate.errors import DataError, did_you_mean
 from palate.recipe import ColumnOptions, SourceOptions
 
-__all__ = ["mapped_fields", "parse_columns", "refuse_unknown_columns"]
+__all__ = ["mapped_fields", "parse_columns", "parse_named_columns", "refuse_unknown_columns"]
 
 _ABSENT = object()
 
@@ -103,23 +103,35 @@ def parse_columns(text: str, where: str = "--columns") -> dict[str, str]:
     Raises:
         DataError: a part is no `name=column`, or a name stands twice or is none.
     """
+    return parse_named_columns(
+        text,
+        list(ColumnOptions.model_fields),
+        where=where,
+        example="prompt=q,chosen=good,rejected=bad",
+        otherwise="is nothing a column can be read as",
+    )
+
+
+def parse_named_columns(
+    text: str, known: Sequence[str], *, where: str, example: str, otherwise: str
+) -> dict[str, str]:
+    """Columns under names of those `known`; of any other name it is said that it `otherwise`.
+
+    Raises:
+        DataError: a part is no `name=column`, or a name stands twice or is none.
+    """
     found: dict[str, str] = {}
-    known = list(ColumnOptions.model_fields)
     for part in text.split(","):
-        name, equals, path = (piece.strip() for piece in part.partition("="))
-        if not equals or not path:
-            raise DataError(
-                f'"{excerpt(part)}" is no name=column',
-                where=where,
-                next="write prompt=q,chosen=good,rejected=bad",
-            )
+        name, equals, column = (piece.strip() for piece in part.partition("="))
+        if not equals or not column:
+            raise DataError(f'"{excerpt(part)}" is no name=column', where=where, next=f"write {example}")
         if name not in known:
             raise DataError(
-                f'"{excerpt(name)}" is nothing a column can be read as.{did_you_mean(name, known)}',
+                f'"{excerpt(name)}" {otherwise}.{did_you_mean(name, known)}',
                 where=where,
                 next=f"use {', '.join(known)}",
             )
         if name in found:
             raise DataError(f'"{name}" is named twice', where=where, next="drop one of the two")
-        found[name] = path
+        found[name] = column
     return found

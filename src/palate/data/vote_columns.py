@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
+from palate.data.columns import parse_named_columns
 from palate.data.excerpts import excerpt
 from palate.data.messages import Unusable, value_of
 from palate.data.rows import quoted_names
@@ -51,22 +52,13 @@ def parse_vote_columns(text: str, where: str = "--columns") -> dict[str, str]:
     Raises:
         DataError: a part is no `name=column`, or names what votes do not have, or one twice.
     """
-    found: dict[str, str] = {}
-    example = "a=title_a,b=title_b,preferred=title_b_preferred,prompt=idea"
-    for part in text.split(","):
-        name, equals, column = (piece.strip() for piece in part.partition("="))
-        if not equals or not column:
-            raise DataError(f'"{excerpt(part)}" is no name=column', where=where, next=f"write {example}")
-        if name not in _NAMES:
-            raise DataError(
-                f'"{excerpt(name)}" is nothing a vote has.{did_you_mean(name, _NAMES)}',
-                where=where,
-                next=f"use {', '.join(_NAMES)}",
-            )
-        if name in found:
-            raise DataError(f'"{name}" is named twice', where=where, next="drop one of the two")
-        found[name] = column
-    return found
+    return parse_named_columns(
+        text,
+        _NAMES,
+        where=where,
+        example="a=title_a,b=title_b,preferred=title_b_preferred,prompt=idea",
+        otherwise="is nothing a vote has",
+    )
 
 
 def find_columns(seen: Sequence[str], given: Mapping[str, str], source: str) -> VoteColumns | None:

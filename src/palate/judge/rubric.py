@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from palate.errors import JudgeError, did_you_mean
-from palate.recipe.loading import StrictLoader
+from palate.recipe.loading import StrictLoader, yaml_slip
 from palate.recipe.section import Section
 from palate.records import content_id
 
@@ -124,9 +124,7 @@ def parse_rubric(text: str, *, where: str = "rubric") -> Rubric:
         # A safe loader, but for a key that stands twice, which is an error here.
         tree = yaml.load(text, Loader=StrictLoader)
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{where}:{mark.line + 1}" if mark is not None else where
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        problem, place = yaml_slip(error, where)
         raise JudgeError(f"not a rubric: {problem}", where=place, next="mend the YAML at that line") from None
     except (ValueError, RecursionError) as error:
         raise JudgeError(f"not a rubric: {error}", where=where) from None

@@ -15,7 +15,7 @@ from palate.errors import RecipeError
 from palate.recipe.explain import explain, sections_at
 from palate.recipe.schema import Recipe
 
-__all__ = ["StrictLoader", "dump_recipe", "load_recipe", "parse_recipe", "write_recipe"]
+__all__ = ["StrictLoader", "dump_recipe", "load_recipe", "parse_recipe", "write_recipe", "yaml_slip"]
 
 
 class StrictLoader(yaml.SafeLoader):
@@ -46,6 +46,13 @@ class _FaithfulDumper(yaml.SafeDumper):
 _FaithfulDumper.add_representer(str, _FaithfulDumper.represent_str)
 
 
+def yaml_slip(error: yaml.YAMLError, where: str) -> tuple[str, str]:
+    """What is wrong with a YAML text, in a line, and at which line of `where`."""
+    mark = getattr(error, "problem_mark", None)
+    place = f"{where}:{mark.line + 1}" if mark is not None else where
+    return getattr(error, "problem", None) or str(error).splitlines()[0], place
+
+
 def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe file and lay `key.path=value` overrides over it.
 
@@ -69,9 +76,7 @@ def parse_recipe(text: str, overrides: Sequence[str] = (), *, where: str = "reci
     try:
         tree = yaml.load(text, Loader=StrictLoader)
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{where}:{mark.line + 1}" if mark is not None else where
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        problem, place = yaml_slip(error, where)
         raise RecipeError(
             f"not a recipe: {problem}", where=place, next="mend the YAML at that line"
         ) from None

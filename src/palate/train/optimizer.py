@@ -15,7 +15,7 @@ from palate.engine.sharding import divided_like, whole
 from palate.errors import ArtifactError, RecipeError
 from palate.recipe import TrainOptions
 
-__all__ = ["build_optimizer", "learning_rate_at", "load_optimizer_tensors", "optimizer_tensors"]
+__all__ = ["build_optimizer", "learning_rate_at", "load_optimizer_tensors", "misfit", "optimizer_tensors"]
 
 # Of parameters that have had no gradient yet, and so have no state.
 _STATELESS = "stateless"
@@ -96,10 +96,10 @@ def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: Mapping[st
         for name, fresh in state.items():
             full_name = f"{number}.{name}"
             if full_name not in left:
-                raise _misfit(f"{full_name} is missing")
+                raise misfit(f"{full_name} is missing")
             state[name] = _restored(full_name, fresh, left.pop(full_name))
     if left:
-        raise _misfit(f"{next(iter(left))} has no place in it")
+        raise misfit(f"{next(iter(left))} has no place in it")
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> Iterator[tuple[int, int, nn.Parameter]]:
@@ -130,12 +130,13 @@ def _restored(name: str, fresh: Any, saved: Tensor) -> Any:
         return type(fresh)(saved.item())
     if (fresh.shape, fresh.dtype) != (saved.shape, saved.dtype):
         was, wanted = f"{saved.dtype} {list(saved.shape)}", f"{fresh.dtype} {list(fresh.shape)}"
-        raise _misfit(f"{name} is {was} and should be {wanted}")
+        raise misfit(f"{name} is {was} and should be {wanted}")
     with torch.no_grad():
         return fresh.copy_(divided_like(fresh, saved))  # in place: it may lie in pages of its own
 
 
-def _misfit(why: str) -> ArtifactError:
+def misfit(why: str) -> ArtifactError:
+    """The error where what was saved of an optimizer is not of this run."""
     return ArtifactError(
         "the optimizer's saved state does not fit this run",
         where="checkpoint",

@@ -26,8 +26,9 @@ import torch
 from torch import Tensor, nn
 
 from palate.engine import Policy
-from palate.errors import ArtifactError, RecipeError
+from palate.errors import RecipeError
 from palate.recipe import Recipe, TrainOptions
+from palate.train.optimizer import misfit
 
 __all__ = ["Zero", "read_deepspeed_config", "refuse_impossible_zero", "start_zero"]
 
@@ -114,7 +115,7 @@ class Zero:
             f"{number}.{name}" for number in range(len(self._parameters)) for name in ("step", *_MOMENTS)
         }
         if differing := sorted(wanted ^ set(tensors)):
-            raise _misfit(f"{differing[0]} is missing, or one too many")
+            raise misfit(f"{differing[0]} is missing, or one too many")
         self._engine.optimizer.refresh_fp32_params()
         number = 0
         for index, group in enumerate(self._groups):
@@ -125,7 +126,7 @@ class Zero:
                 for place, (parameter, offset) in enumerate(zip(group, self._offsets(index), strict=True)):
                     saved = tensors[f"{number + place}.{name}"]
                     if saved.shape != parameter.shape:
-                        raise _misfit(f"{number + place}.{name} is {list(saved.shape)}")
+                        raise misfit(f"{number + place}.{name} is {list(saved.shape)}")
                     flat[offset : offset + parameter.numel()] = saved.reshape(-1)
                 mine = flat.chunk(torch.distributed.get_world_size())[torch.distributed.get_rank()]
                 state[name] = mine.to(part.device, copy=True)
@@ -327,12 +328,3 @@ def _gathered(part: Tensor) -> Tensor:
 
 def _refused(path: Path, what: str, why: str, next: str) -> RecipeError:
     return RecipeError(f"the DeepSpeed config {what}", where=f"deepspeed = {path}", why=why, next=next)
-
-
-def _misfit(why: str) -> ArtifactError:
-    return ArtifactError(
-        "the optimizer's saved state does not fit this run",
-        where="checkpoint",
-        why=why,
-        next="go on with the recipe it was saved with, or train anew in another output folder",
-    )

@@ -27,6 +27,20 @@ class _WithExamples(Check):
         if len(self._examples) < MAX_EXAMPLES:
             self._examples.append(quoted(record))
 
+    def _told(self, problem: str, figure: str) -> Iterator[Finding]:
+        """Nothing where no record was found; `figure` is what their number is called."""
+        if self._count:
+            yield Finding(
+                self.name,
+                "error",
+                self._count,
+                tuple(self._examples),
+                f"In {rows(self._count)} {problem}",
+                "Drop these rows: palate data curate FILE -o OUT does.",
+                {figure: self._count},
+                self._count,
+            )
+
 
 def has_equal_sides(record: AuditedRecord) -> bool:
     """Whether two completions are equal but for white space and the Unicode form."""
@@ -50,18 +64,11 @@ class IdenticalPairs(_WithExamples):
             self._found(record)
 
     def findings(self) -> Iterator[Finding]:
-        if self._count:
-            yield Finding(
-                self.name,
-                "error",
-                self._count,
-                tuple(self._examples),
-                f"In {rows(self._count)} two completions are equal but for white space or the Unicode form: "
-                "what is learned is where to put spaces.",
-                "Drop these rows: palate data curate FILE -o OUT does.",
-                {"num_equal_after_folding": self._count},
-                self._count,
-            )
+        return self._told(
+            "two completions are equal but for white space or the Unicode form: what is learned is where to "
+            "put spaces.",
+            "num_equal_after_folding",
+        )
 
 
 class EmptySides(_WithExamples):
@@ -76,15 +83,7 @@ class EmptySides(_WithExamples):
                 return
 
     def findings(self) -> Iterator[Finding]:
-        if self._count:
-            yield Finding(
-                self.name,
-                "error",
-                self._count,
-                tuple(self._examples),
-                f"In {rows(self._count)} a completion has only characters that nobody sees, such as a "
-                "zero-width space.",
-                "Drop these rows: palate data curate FILE -o OUT does.",
-                {"num_invisible": self._count},
-                self._count,
-            )
+        return self._told(
+            "a completion has only characters that nobody sees, such as a zero-width space.",
+            "num_invisible",
+        )
