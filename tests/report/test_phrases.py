@@ -31,6 +31,11 @@ def fields(text: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
 
 
+def placed(text: str) -> set[tuple[str, str | None]]:
+    """Each place with how its figure is written."""
+    return {(name, how) for _, name, how, _ in Formatter().parse(text) if name is not None}
+
+
 def test_every_language_has_the_same_names() -> None:
     assert set(LANGUAGES) == {"en", "zh"}
     assert list(wording_of("en")) == list(wording_of("zh"))
@@ -83,7 +88,7 @@ def test_what_is_filled_in_is_not_read_as_wording() -> None:
 
 def test_intervals_round_outwards_in_every_language() -> None:
     assert Phrases("en").interval((0.50049, 0.93001)) == "95% interval 50.0% to 93.1%"
-    assert Phrases("zh").interval((0.50049, 0.93001)) == "95% 区间 50.0% 至 93.1%"
+    assert Phrases("zh").interval((0.50049, 0.93001)) == "95% 置信区间 50.0% 至 93.1%"
 
 
 def test_durations() -> None:
@@ -100,5 +105,15 @@ def test_every_rule_of_the_diagnosis_speaks_chinese() -> None:
     rules = yaml.safe_load(text)
     assert set(rules) == set(RULES)
     for rule in rules.values():
-        assert list(rule) == ["name", "meaning", "remedy"]
-        assert all(re.search(r"[\u4e00-\u9fff]", said) for said in rule.values())
+        assert list(rule) == ["name", "sentences", "meaning", "remedy"]
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_a_rule_says_the_same_in_chinese_with_the_same_figures(name: str) -> None:
+    """Case by case, and each figure written alike: 62.5% here is 62.5% there."""
+    rule = yaml.safe_load((ROOM / "rules.zh.yaml").read_text(encoding="utf-8"))[name]
+    assert list(rule["sentences"]) == list(RULES[name].sentences)
+    for case, sentence in rule["sentences"].items():
+        assert placed(sentence) == placed(RULES[name].sentences[case])
+    for said in (rule["name"], rule["meaning"], rule["remedy"], *rule["sentences"].values()):
+        assert re.search(r"[\u4e00-\u9fff]", said)

@@ -186,7 +186,7 @@ def _show_findings(folder: Path) -> None:
 
 
 @app.command
-def report(run: Path, *, language: Literal["en", "zh"] = "en", as_json: AsJson = False) -> None:
+def report(run: Path, *, language: Literal["en", "zh"] | None = None, as_json: AsJson = False) -> None:
     """Write a run's report.html: one file, no network.
 
     Parameters
@@ -194,7 +194,8 @@ def report(run: Path, *, language: Literal["en", "zh"] = "en", as_json: AsJson =
     run
         A run folder.
     language
-        What the report is written in: English or Chinese.
+        What the report is written in: English or Chinese; as the one that is there, and English where
+        there is none yet.
     """
     from palate.report import build_report
 

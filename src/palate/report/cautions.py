@@ -6,27 +6,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 import yaml
 
+from palate.evaluate.diagnosis.finding import say as fill
 from palate.report.folder import Run, RunFinding
 from palate.report.phrases import Phrases
 from palate.report.wording import number
 
-__all__ = ["Caution", "FindingView", "cautions", "findings_of"]
+__all__ = ["MAX_CAUTIONS", "Caution", "FindingView", "cautions", "findings_of", "not_applicable"]
 
 SEVERITIES = ("error", "warning", "info")
 MAX_CAUTIONS = 5
+"""What a page shows of them at its top; all stand below in full."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caution:
-    """`section` is the id of the section that says more. `foreign` says that the text is English anyway."""
+    """`about` is what it is of, in the page's language; `text` may be another command's. `section` is the id
+    of the section that says more."""
 
     text: str
     section: str
-    foreign: bool = False
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class FindingView:
 
     found: RunFinding
     name: str
+    sentence: str
     severity: str
     sure: str
     meaning: str
@@ -44,9 +48,9 @@ class FindingView:
 
 
 def cautions(run: Run, say: Phrases) -> list[Caution]:
-    """The gravest first, at most `MAX_CAUTIONS`: what is wrong with the run, its judge, or its answers."""
+    """What is wrong with the run, its judge, or its answers, the gravest first."""
     found = [
-        Caution(say("labelled", name=view.name, text=view.found.sentence), "findings", True)
+        Caution(view.sentence, "findings", view.name)
         for view in findings_of(run, say)
         if view.severity != "info"
     ]
@@ -55,15 +59,13 @@ def cautions(run: Run, say: Phrases) -> list[Caution]:
         card = compared.judge_card
         if card is not None and not card.withheld_because:
             found += [
-                Caution(say("caution_judge", name=one.name.replace("_", " "), what=one.what), "judge", True)
+                Caution(one.what, "judge", say("caution_judge", name=say.known(one.name.replace("_", " "))))
                 for one in card.findings
             ]
         found += [
-            Caution(one.sentence, "measures", True)
-            for one in compared.fear_findings
-            if one.severity != "info"
+            Caution(one.sentence, "measures") for one in compared.fear_findings if one.severity != "info"
         ]
-    return found[:MAX_CAUTIONS]
+    return found
 
 
 def findings_of(run: Run, say: Phrases) -> list[FindingView]:
@@ -72,6 +74,17 @@ def findings_of(run: Run, say: Phrases) -> list[FindingView]:
         return []
     views = [_view(found, say) for found in run.findings.findings]
     return sorted(views, key=lambda view: SEVERITIES.index(view.severity))
+
+
+def not_applicable(run: Run, say: Phrases) -> list[tuple[str, str]]:
+    """Rules that could not be checked, by their names, and why in English."""
+    if run.findings is None:
+        return []
+    words = rule_words(say)
+    return [
+        (words.get(rule, {}).get("name", rule.replace("_", " ")), why)
+        for rule, why in run.findings.rules_not_applicable.items()
+    ]
 
 
 def _view(found: RunFinding, say: Phrases) -> FindingView:
@@ -83,13 +96,25 @@ def _view(found: RunFinding, say: Phrases) -> FindingView:
     return FindingView(
         found,
         words.get("name", found.rule.replace("_", " ").capitalize()),
+        _seen(found, words),
         severity,
         say.named("sure", found.sure),
         words.get("meaning", found.meaning),
         words.get("remedy", found.remedy),
         suggestion,
-        tuple((name.replace("_", " "), _plain(value)) for name, value in found.evidence.items()),
+        tuple((say.known(name.replace("_", " ")), _plain(value)) for name, value in found.evidence.items()),
     )
+
+
+def _seen(found: RunFinding, words: RuleWords) -> str:
+    """What was seen, its figures in their places; as the rule said it where one is not there."""
+    sentence = words.get("sentences", {}).get(found.case)
+    if sentence is None:
+        return found.sentence
+    try:
+        return fill(sentence, found.evidence)
+    except (KeyError, ValueError, TypeError):  # a file of another version, or edited
+        return found.sentence
 
 
 def _typed(value: Any) -> str:
@@ -105,12 +130,21 @@ def _plain(value: Any) -> str:
     return number(value) if isinstance(value, float) else "–" if value is None else str(value)
 
 
-def rule_words(say: Phrases) -> Mapping[str, Mapping[str, str]]:
-    """By rule its name, meaning and remedy in another language than English, which rules speak."""
+class RuleWords(TypedDict, total=False):
+    """What a rule is called and says in another language than English, which rules speak themselves."""
+
+    name: str
+    sentences: Mapping[str, str]
+    meaning: str
+    remedy: str
+
+
+def rule_words(say: Phrases) -> Mapping[str, RuleWords]:
+    """By rule; nothing for English."""
     return {} if say.language == "en" else _translated()
 
 
 @cache
-def _translated() -> Mapping[str, Mapping[str, str]]:
+def _translated() -> Mapping[str, RuleWords]:
     text = (files("palate.report") / "rules.zh.yaml").read_text(encoding="utf-8")
-    return cast("dict[str, dict[str, str]]", yaml.safe_load(text))
+    return cast("dict[str, RuleWords]", yaml.safe_load(text))

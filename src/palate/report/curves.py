@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from palate.evaluate.diagnosis.curves import Metrics, Series, series
+from palate.recipe import OBJECTIVES
 from palate.report.phrases import ENGLISH, Phrases
 from palate.report.wording import number
 
 __all__ = ["PANELS", "Curve", "Line", "Panel", "Table", "curves"]
 
 MAX_TABLE_ROWS = 200
+Rewards = Literal["moved", "alone", "model"]
+"""Log-ratios against a reference; scores of an objective that has none; a reward model's scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class Curve:
     best_step: int | None
     level: tuple[float, str] | None
     say: Phrases = ENGLISH
+    rewards: Rewards = "moved"
 
     @property
     def title(self) -> str:
@@ -82,6 +87,8 @@ class Curve:
 
     @property
     def explanation(self) -> str:
+        if self.panel.name == "rewards" and self.rewards != "moved":
+            return self.say(f"curve_rewards_{self.rewards}_note")
         return self.say(f"curve_{self.panel.name}_note")
 
     @property
@@ -139,16 +146,25 @@ def curves(
 ) -> list[Curve]:
     """The panels that this run has numbers for; the loss always, where it was written at all."""
     found = []
+    rewards = _rewards_of(objective)
     for panel in PANELS:
         level = LN_2 if panel.name == "loss" and objective == "dpo" else panel.level
         train = tuple(series(metrics.train, line.key) for line in panel.lines)
         evaluation = tuple(series(metrics.eval, line.key) for line in panel.lines)
         if level is not None and level[1]:
             level = level[0], say(level[1])
-        curve = Curve(panel, train, evaluation, best_step, level, say)
+        curve = Curve(panel, train, evaluation, best_step, level, say, rewards)
         if curve.drawn or curve.gaps:
             found.append(curve)
     return found
+
+
+def _rewards_of(objective: str | None) -> Rewards:
+    """What the objective's rewards are."""
+    options = OBJECTIVES.get(objective or "")
+    if options is None or options.needs_reference:
+        return "moved"
+    return "model" if objective == "reward" else "alone"
 
 
 def _gap_in_words(name: str, split: str, found: Series, say: Phrases) -> str:

@@ -118,6 +118,7 @@ class RunFinding(Piece):
     """One rule's sight of the run. `recipe_key` is the option to change, `recipe_value` a value to try."""
 
     rule: str
+    case: str = ""
     severity: str = "info"
     sure: str = "likely"
     step: int | None = None

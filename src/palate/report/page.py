@@ -149,16 +149,12 @@ def _canaries(card: JudgeCard | None, say: Phrases) -> Grid | None:
     if card is None or not card.canaries:
         return None
     said = {True: say("canary_passed"), False: say("canary_failed"), None: say("canary_unknown")}
-    rows = [
-        (
-            say.known(canary.name.replace("_", " ")),
-            said[canary.passed]
-            if canary.num_asked
-            else say.known(canary.why_not_asked or say("canary_unknown")),
-            f"{canary.num_failed} / {canary.num_asked}",
-        )
-        for canary in card.canaries.values()
-    ]
+    rows = []
+    for canary in card.canaries.values():
+        not_asked = say.known(canary.why_not_asked or said[None])
+        result = said[canary.passed] if canary.num_asked else not_asked
+        wrong = f"{canary.num_failed} / {canary.num_asked}"
+        rows.append((say.known(canary.name.replace("_", " ")), result, wrong))
     return Grid((say("canary"), say("canary_result"), say("canary_wrong")), tuple(rows))
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast, get_args
 
 import yaml
 
+from palate.report.catalogue import translated
 from palate.report.checked import Interval
 from palate.report.wording import ABSENT, number
 
@@ -51,6 +52,14 @@ class Phrases:
         """What `name` of a file is called: our word for it, else its own with spaces."""
         known = f"{kind}_{name}"
         return self(known) if self.knows(known) else name.replace("_", " ")
+
+    def translated(self, text: str) -> str | None:
+        """What another command said in English, in this language; None where it is not known how."""
+        return text if self.language == "en" else translated(text, self.language)
+
+    def known(self, text: str) -> str:
+        """The same, in English where nothing else is known: for names, which need no mark of it."""
+        return self.translated(text) or text
 
     def joined(self, items: list[str] | tuple[str, ...]) -> str:
         """`a, b and c`."""

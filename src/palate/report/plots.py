@@ -96,16 +96,29 @@ def _draw_level(axes: Any, curve: Curve, words: Words) -> None:
     axes.set_ylim(min(low, height - 0.06 * reach), max(high, height + 0.1 * reach))
     axes.axhline(height, color=COLOURS["muted"], linewidth=0.9, zorder=1.5)
     if meaning:
-        at_right = {"x": 1, "ha": "right", "va": "bottom", "transform": axes.get_yaxis_transform()}
+        at_right = {"x": _end_of_level(axes, curve), "ha": "right", "va": "bottom"}
+        at_right["transform"] = axes.get_yaxis_transform()
         axes.text(y=height, s=words(meaning), fontsize=10, color=COLOURS["muted"], gid="halo", **at_right)
 
 
-def _draw_best_step(axes: Any, curve: Curve, words: Words) -> None:
+def _end_of_level(axes: Any, curve: Curve) -> float:
+    """Where the level's meaning ends, as a share of the width: before the best step's line, not across it."""
+    place = _place_of_best(axes, curve)
+    return place - 0.015 if place is not None and place > 0.6 else 1.0
+
+
+def _place_of_best(axes: Any, curve: Curve) -> float | None:
+    """The best step as a share of the width; None where it is not on the plot."""
     if curve.best_step is None:
-        return
+        return None
     low, high = axes.get_xlim()
-    place = (curve.best_step - low) / (high - low) if high > low else 0.5
-    if not 0 <= place <= 1:
+    place = float((curve.best_step - low) / (high - low)) if high > low else 0.5
+    return place if 0 <= place <= 1 else None
+
+
+def _draw_best_step(axes: Any, curve: Curve, words: Words) -> None:
+    place = _place_of_best(axes, curve)
+    if place is None:
         return
     axes.axvline(curve.best_step, color=COLOURS["ink"], linewidth=1.0, linestyle=(0, (4, 3)), gid="best-step")
     side = "right" if place > 0.85 else "left" if place < 0.15 else "center"

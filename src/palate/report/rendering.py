@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from palate.report.phrases import Phrases
 from palate.report.wording import flat, number, percent, visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["page_environment", "page_policy"]
+_CHINESE = re.compile(r"[\u3400-\u9fff]")
+
+__all__ = ["page_environment", "page_policy", "told"]
 
 
 def page_environment() -> Environment:
@@ -29,7 +33,9 @@ def page_environment() -> Environment:
         lstrip_blocks=True,
         finalize=_printable,
     )
-    environment.filters.update(number=number, percent=percent, flat=flat)
+    environment.filters.update(
+        number=number, percent=percent, flat=flat, known=lambda text, say: say.known(text)
+    )
     return environment
 
 
@@ -37,6 +43,14 @@ def page_policy(css: str) -> str:
     """Nothing may load, run or be sent; of styles, exactly the one sheet in the page."""
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+def told(text: str, say: Phrases) -> str | Markup:
+    """What another command said, in the page's language; marked as English where it is not known how."""
+    known = say.translated(text)
+    if known is not None or _CHINESE.search(text):
+        return known or text
+    return Markup('<span lang="en">{}</span>').format(visible(text))
 
 
 def _template(name: str) -> str:

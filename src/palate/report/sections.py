@@ -154,7 +154,7 @@ def data_views(run: Run, say: Phrases) -> list[DataView]:
 
 def _data_view(name: str, split: DataSplit, say: Phrases) -> DataView:
     facts = [
-        Fact(say("data_source"), split.source or "–"),
+        Fact(say("data_source"), say.known(split.source or "–")),
         Fact(say("data_layout"), split.layout or "–"),
         Fact(say("data_prompts"), whole(split.num_prompts)),
         Fact(say("data_pairs"), whole(split.num_pairs)),

@@ -125,9 +125,10 @@ def _closer(style: Style, say: Phrases) -> tuple[str, ...]:
     if found is None:
         return ()
     if not isinstance(found, Mapping):
-        return (say("style_closer_all", p=number(found, 2)),)
-    return tuple(
-        say("style_closer", measure=say.named("style", measure), p=number(p, 2))
-        for measure, p in found.items()
-        if p is not None
-    )
+        return (say("style_closer", figures=_p(found)),)
+    named = [f"{say.named('style', measure)} {_p(p)}" for measure, p in found.items() if p is not None]
+    return (say("style_closer", figures=say("list_comma").join(named)),) if named else ()
+
+
+def _p(p: float | None) -> str:
+    return number(p) if p is None else "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
