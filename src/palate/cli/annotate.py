@@ -21,6 +21,7 @@ from rich.text import Text
 from palate.cli.annotate_options import SERVED, VOTING, ServedOptions, VotingOptions
 from palate.cli.annotate_votes import register_votes
 from palate.cli.console import error_console, output_console, writing_output
+from palate.cli.options import JSON
 from palate.data.excerpts import excerpt
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def annotate(
     voting: VotingOptions = VOTING,
     served: ServedOptions = SERVED,
     open_browser: Annotated[bool | None, Parameter(name="--open", negative="--no-open")] = None,
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Serve a page on which people vote: left, right, tie, both bad. It runs until it is stopped.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import cyclopts
 
+from palate.cli.options import Repeated
 from palate.cli.typed import given
 from palate.data.excerpts import excerpt
 from palate.errors import CallError
@@ -59,7 +60,7 @@ class ServedOptions:
     """0 takes any that is free."""
     host: str = "127.0.0.1"
     """The address to listen on. Any but this machine's own needs --password-env."""
-    public_name: Annotated[tuple[str, ...], cyclopts.Parameter(negative="")] = ()
+    public_name: Repeated = ()
     """A name or address under which others reach this server. May be repeated."""
     password_env: str | None = None
     """The environment variable that holds the password people log in with."""

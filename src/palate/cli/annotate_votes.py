@@ -13,11 +13,11 @@ from rich.text import Text
 
 from palate.cli.annotate_wording import standing_lines
 from palate.cli.console import output_console, print_json
+from palate.cli.options import AsJson, Flag
 from palate.data.excerpts import excerpt
 
 __all__ = ["register_votes"]
 
-AsJson = Annotated[bool, Parameter(name="--json", negative="")]
 Store = Annotated[str, Parameter(name="--store")]
 
 
@@ -34,8 +34,8 @@ def export(
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     votes: Path | None = None,
     min_agreement: float | None = None,
-    anonymous: Annotated[bool, Parameter(negative="")] = False,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    anonymous: Flag = False,
+    overwrite: Flag = False,
     as_json: AsJson = False,
 ) -> None:
     """Write votes as training pairs, or one by one. Exit 1 if pairs were asked for and there are none.
@@ -54,8 +54,6 @@ def export(
         Call annotators by numbers.
     overwrite
         Replace files that are there.
-    as_json
-        Print JSON.
     """
     from palate.pipeline.votes import export_votes
 
@@ -87,8 +85,6 @@ def import_(
         Whose votes they are; the file's name where neither it nor you say so.
     columns
         Which column holds what: a=title_a,b=title_b,preferred=title_b_preferred,prompt=idea.
-    as_json
-        Print JSON.
     """
     from palate.data.vote_columns import parse_vote_columns
     from palate.pipeline.votes import import_vote_file
@@ -100,9 +96,7 @@ def import_(
         sys.exit(1)
 
 
-def stats(
-    *, store: Store, blind: Annotated[bool, Parameter(negative="")] = False, as_json: AsJson = False
-) -> None:
+def stats(*, store: Store, blind: Flag = False, as_json: AsJson = False) -> None:
     """What the votes in a store add up to: people, agreement, win rates, preferences that go round.
 
     Parameters
@@ -111,8 +105,6 @@ def stats(
         Where the votes are: a file or a postgresql:// URL.
     blind
         Call models A, B, C.
-    as_json
-        Print JSON.
     """
     from palate.pipeline.votes import read_standing
 

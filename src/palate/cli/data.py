@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Any
 
 import cyclopts
 from rich.text import Text
@@ -12,7 +12,8 @@ from palate.cli.console import output_console, print_json
 from palate.cli.data_audit import audit
 from palate.cli.data_convert import convert
 from palate.cli.data_curate import curate, split
-from palate.cli.source_options import DEFAULTS, ReadingOptions, source_options
+from palate.cli.options import AsJson
+from palate.cli.source_options import DEFAULTS, PreferenceFile, ReadingOptions, source_options
 from palate.data import inspect_source
 from palate.data.excerpts import excerpt
 
@@ -30,20 +31,12 @@ MAX_CHARACTERS_SHOWN = 200
 
 @data_app.command
 def inspect(
-    file: str,
+    file: PreferenceFile,
     *,
     reading: ReadingOptions = DEFAULTS,
-    as_json: Annotated[bool, cyclopts.Parameter(name="--json", negative="")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Name the layout of a data set, count its rows, show a few of them and why rows were set aside.
-
-    Parameters
-    ----------
-    file
-        A JSON, JSONL, CSV or Parquet file, also gzipped, or a Hugging Face Hub data set.
-    as_json
-        Print JSON.
-    """
+    """Name the layout of a data set, count its rows, show a few of them and why rows were set aside."""
     found = inspect_source(source_options(file, reading))
     if as_json:
         print_json(found)

@@ -6,13 +6,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import cyclopts
 from rich.text import Text
 
 from palate.cli.console import ConsoleWatcher, output_console, print_json
-from palate.cli.source_options import DEFAULTS, ReadingOptions, source_options
+from palate.cli.options import AsJson
+from palate.cli.source_options import DEFAULTS, PreferenceFile, ReadingOptions, source_options
 from palate.data import read_documents, stream_records
 from palate.data.excerpts import excerpt
 from palate.durable import write_text
@@ -30,7 +30,7 @@ _STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 
 
 def audit(
-    file: str,
+    file: PreferenceFile,
     *,
     against: str | None = None,
     documents: str | None = None,
@@ -41,14 +41,12 @@ def audit(
     near_duplicates: bool = True,
     html: Path | None = None,
     reading: ReadingOptions = DEFAULTS,
-    as_json: Annotated[bool, cyclopts.Parameter(name="--json", negative="")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Find what is wrong with a data set, and what it shares with held-out rows. Exit 1 if there is an error.
 
     Parameters
     ----------
-    file
-        A JSON, JSONL, CSV or Parquet file, also gzipped, or a Hugging Face Hub data set.
     against
         The rows that will be evaluated on: read as FILE is, but whole, whatever limit and split say.
     documents
@@ -65,8 +63,6 @@ def audit(
         Also search for rows that nearly repeat one another, which takes longer than all other checks.
     html
         Also write what was found as a page, into this file.
-    as_json
-        Print JSON.
     """
     from palate.data.audit import audit_source  # numpy, which no other `palate data` command's help needs
 

@@ -11,7 +11,8 @@ import cyclopts
 from rich.text import Text
 
 from palate.cli.console import output_console, print_json
-from palate.cli.source_options import DEFAULTS, ReadingOptions, source_options
+from palate.cli.options import AsJson, Flag
+from palate.cli.source_options import DEFAULTS, PreferenceFile, ReadingOptions, source_options
 from palate.data import Conversion, convert_source
 from palate.data.excerpts import excerpt
 
@@ -19,21 +20,19 @@ __all__ = ["convert"]
 
 
 def convert(
-    file: str,
+    file: PreferenceFile,
     *,
     out: Annotated[Path, cyclopts.Parameter(name=["--out", "-o"])],
     reading: ReadingOptions = DEFAULTS,
     kind: Literal["pairs", "labels", "rankings"] | None = None,
     system: str | None = None,
-    overwrite: Annotated[bool, cyclopts.Parameter(negative="")] = False,
-    as_json: Annotated[bool, cyclopts.Parameter(name="--json", negative="")] = False,
+    overwrite: Flag = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a data set's records into a file that Palate, datasets and trl read. Exit 1 if none was kept.
 
     Parameters
     ----------
-    file
-        A JSON, JSONL, CSV or Parquet file, also gzipped, or a Hugging Face Hub data set.
     out
         The file to write: .jsonl, .jsonl.gz or .parquet. Rows set aside are listed beside it.
     kind
@@ -42,8 +41,6 @@ def convert(
         A system message for every prompt that has none.
     overwrite
         Replace the file if it is there.
-    as_json
-        Print JSON.
     """
     done = convert_source(source_options(file, reading), out, kind=kind, system=system, overwrite=overwrite)
     if as_json:

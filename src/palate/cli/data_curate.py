@@ -11,7 +11,8 @@ import cyclopts
 from rich.text import Text
 
 from palate.cli.console import output_console, print_json
-from palate.cli.source_options import DEFAULTS, ReadingOptions, source_options
+from palate.cli.options import AsJson, Flag
+from palate.cli.source_options import DEFAULTS, PreferenceFile, ReadingOptions, source_options
 from palate.data import stream_records
 from palate.data.curation_options import CurationOptions, SplitOptions
 from palate.data.excerpts import excerpt
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["curate", "split"]
 
-AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="")]
-Flag = Annotated[bool, cyclopts.Parameter(negative="")]
 ROWS = cyclopts.Group("Which rows stay", sort_key=1)
 
 CURATION = CurationOptions()
@@ -34,7 +33,7 @@ SPLIT = SplitOptions()
 
 
 def curate(
-    file: str,
+    file: PreferenceFile,
     *,
     out: Annotated[Path | None, cyclopts.Parameter(name=["--out", "-o"])] = None,
     options: Annotated[CurationOptions, cyclopts.Parameter(name="*", negative="", group=ROWS)] = CURATION,
@@ -47,16 +46,12 @@ def curate(
 
     Parameters
     ----------
-    file
-        A JSON, JSONL, CSV or Parquet file, also gzipped, or a Hugging Face Hub data set.
     out
         The file to write: .jsonl, .jsonl.gz or .parquet. Rows set aside are listed beside it.
     dry_run
         Say what would be done, and write nothing.
     overwrite
         Replace the file if it is there.
-    as_json
-        Print JSON.
     """
     # numpy and scipy, here and in `split`: no help page needs them.
     from palate.data.curation import curate_records, write_curation
@@ -121,7 +116,7 @@ def _outcome(num_kept: int, out: Path | None, num_bytes: int | None) -> Iterator
 
 
 def split(
-    file: str,
+    file: PreferenceFile,
     *,
     out: Annotated[Path, cyclopts.Parameter(name=["--out", "-o"])],
     options: Annotated[SplitOptions, cyclopts.Parameter(name="*", negative="")] = SPLIT,
@@ -134,16 +129,12 @@ def split(
 
     Parameters
     ----------
-    file
-        A JSON, JSONL, CSV or Parquet file, also gzipped, or a Hugging Face Hub data set.
     out
         The folder to write train, eval and test into.
     format
         How the files are written.
     overwrite
         Replace the files if they are there.
-    as_json
-        Print JSON.
     """
     from palate.data.curation import split_source, write_split
 

@@ -20,6 +20,7 @@ from palate.cli.generating_options import (
     SamplingOptions,
     TriplesOptions,
 )
+from palate.cli.options import JSON, Flag, Repeated
 from palate.cli.typed import typed_options
 from palate.data.comparisons import check_output
 from palate.data.documents.extracts import Extracts
@@ -33,7 +34,7 @@ __all__ = ["generate_app"]
 
 generate_app = cyclopts.App(name="generate", help="Make material for pairs, from prompts or documents.")
 
-AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="")]
+AsJson = Annotated[bool, JSON]
 Output = Annotated[Path, cyclopts.Parameter(name=["--output", "-o"])]
 
 
@@ -42,7 +43,7 @@ def candidates(
     prompts: str,
     *,
     output: Output,
-    model: Annotated[tuple[str, ...], cyclopts.Parameter(negative="")],
+    model: Repeated,
     base_url: str | None = None,
     reading: PromptsOptions = PROMPTS,
     num_samples: Annotated[int, cyclopts.Parameter(name=["--num-samples", "-n"])] = 5,
@@ -99,7 +100,7 @@ def triples(
     documents: str,
     *,
     output: Annotated[Path | None, cyclopts.Parameter(name=["--output", "-o"])] = None,
-    extracts_only: Annotated[bool, cyclopts.Parameter(negative="")] = False,
+    extracts_only: Flag = False,
     writing: TriplesOptions = TRIPLES,
     sampling: SamplingOptions = SAMPLING,
     reading: ExtractsOptions = EXTRACTS,

@@ -15,6 +15,7 @@ from palate.asking import Asker
 from palate.cli.asking_options import ASKING, Askers, AskingOptions, account_of_asking, asking
 from palate.cli.console import ConsoleWatcher
 from palate.cli.judging_options import NO_JUDGES, JudgesOptions
+from palate.cli.options import AsJson, Flag
 from palate.cli.typed import given, typed
 from palate.errors import CallError
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:  # statistics take a second to import, and every other command
     from palate.pipeline.judging import Material
 
 __all__ = ["judge"]
-
-Flag = Annotated[bool, cyclopts.Parameter(negative="")]
 
 
 @cyclopts.Parameter(name="*")
@@ -59,7 +58,7 @@ def judge(
     seed: int = 0,
     dry_run: Flag = False,
     asked: AskingOptions = ASKING,
-    as_json: Annotated[bool, cyclopts.Parameter(name="--json", negative="")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Have one judge, or a jury of several, say which of two completions is better.
 
@@ -82,8 +81,6 @@ def judge(
         Seeds orders, canaries, examples and intervals.
     dry_run
         Say how many requests there would be and what they cost at most, and ask nothing.
-    as_json
-        Print JSON.
     """
     from palate.cli.judge_output import show_judged, show_rehearsal
     from palate.data.references import read_references

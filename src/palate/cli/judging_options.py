@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 import cyclopts
 
+from palate.cli.options import Flag, Repeated
 from palate.errors import CallError
 
 if TYPE_CHECKING:  # judges bring statistics along, which take a second, and no help page needs them
@@ -20,7 +21,6 @@ if TYPE_CHECKING:  # judges bring statistics along, which take a second, and no 
 __all__ = ["NO_JUDGE", "NO_JUDGES", "JudgeOptions", "JudgesOptions"]
 
 JUDGES = cyclopts.Group("Judges", sort_key=1)
-Repeated = Annotated[tuple[str, ...], cyclopts.Parameter(negative="")]
 
 
 @cyclopts.Parameter(name="*", group=JUDGES)
@@ -101,7 +101,7 @@ class JudgeOptions:
     """A YAML file of judges, as palate judge takes it: several are a jury."""
     votes: str | None = None
     """People's votes on these answers, a file or a store: they judge, or measure the judge that is named."""
-    force: Annotated[bool, cyclopts.Parameter(negative="")] = False
+    force: Flag = False
     """Count a judge's verdicts even though it failed a canary."""
 
 

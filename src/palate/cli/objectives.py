@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from palate.cli.console import error_console, output_console, print_json
+from palate.cli.options import AsJson
 from palate.recipe.objective.listing import describe_objective, list_objectives
 from palate.recipe.objective.registry import refused_objectives
 
@@ -22,7 +22,7 @@ __all__ = ["objectives"]
 def objectives(
     name: str | None = None,
     *,
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """What training can minimise: every objective, or one with its options explained.
 
@@ -30,8 +30,6 @@ def objectives(
     ----------
     name
         One of them.
-    as_json
-        Print JSON.
     """
     found = list_objectives() if name is None else describe_objective(name)
     console = output_console()

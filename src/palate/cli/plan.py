@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from palate.cli.console import ConsoleWatcher, error_console, print_json
+from palate.cli.options import AsJson, Flag
 
 __all__ = ["plan"]
 
@@ -22,8 +23,8 @@ def plan(
     *overrides: Annotated[
         str, Parameter(help="key.path=value, laid over the recipe.", allow_leading_hyphen=False)
     ],
-    probe: Annotated[bool, Parameter(negative="")] = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")] = False,
+    probe: Flag = False,
+    as_json: AsJson = False,
 ) -> None:
     """What a training will do, take and leave behind: steps, tokens, memory, disk. Exit 1 if it cannot fit.
 

@@ -8,12 +8,20 @@ from typing import Annotated, Any
 import cyclopts
 from pydantic import ValidationError
 
+from palate.cli.options import Flag
 from palate.data import LAYOUTS
 from palate.data.columns import parse_columns
 from palate.errors import DataError, did_you_mean
 from palate.recipe import SourceOptions
 
-__all__ = ["DEFAULTS", "ReadingOptions", "source_options"]
+__all__ = ["DEFAULTS", "PreferenceFile", "ReadingOptions", "source_options"]
+
+PreferenceFile = Annotated[
+    str,
+    cyclopts.Parameter(
+        help="A JSON, JSONL, CSV or Parquet file, also gzipped, or a Hugging Face Hub data set."
+    ),
+]
 
 
 @cyclopts.Parameter(name="*", group=cyclopts.Group("How the file is read", sort_key=2))
@@ -35,7 +43,7 @@ class ReadingOptions:
     """Which pairs a ranking becomes: all, best_worst or neighbours."""
     min_gap: float | None = None
     """Leave out pairs whose scores differ by less."""
-    score_margin: Annotated[bool, cyclopts.Parameter(negative="")] = False
+    score_margin: Flag = False
     """Make the difference of the scores the pair's margin."""
     split: str | None = None
     """Which split of a Hub data set; train where absent."""
