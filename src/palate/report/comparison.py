@@ -171,6 +171,7 @@ class Style(Piece):
     target: str | None = None
     models: Mapping[str, ModelStyle] = {}
     closer_p: Mapping[str, Number] | Number = None
+    sentence: str = ""
     warnings: tuple[str, ...] = ()
 
 

@@ -36,6 +36,7 @@ class TellingView:
 @dataclass(frozen=True, slots=True)
 class StyleView:
     target: str | None
+    sentence: str
     distances: Plotted | None
     telling: tuple[TellingView, ...]
     closer: tuple[str, ...]
@@ -50,9 +51,9 @@ def style_of(comparison: Comparison, say: Phrases) -> StyleView | None:
     telling = [
         _telling(name, style, comparison, say) for name, style in models.items() if style.telling_words
     ]
-    return StyleView(
-        found.target, _distances(models, comparison, say), tuple(telling), _closer(found, say), found.warnings
-    )
+    closer = () if found.sentence else _closer(found, say)
+    distances = _distances(models, comparison, say)
+    return StyleView(found.target, found.sentence, distances, tuple(telling), closer, found.warnings)
 
 
 def _distances(models: Mapping[str, ModelStyle], comparison: Comparison, say: Phrases) -> Plotted | None:
@@ -120,7 +121,7 @@ def _word(word: TellingWord) -> str:
 
 
 def _closer(style: Style, say: Phrases) -> tuple[str, ...]:
-    """How surely the last model is at another distance than the first, by measure."""
+    """How surely the last model is at another distance than the first, of files that do not say it."""
     found = style.closer_p
     if found is None:
         return ()
