@@ -70,10 +70,10 @@ def unjudged(found: dict[str, Any]) -> Comparison:
             0.05,
             0.25,
             "better",
-            "harbour goes by the held-out preferences more often than playground: 70% of 240",
+            "harbour goes by held-out preferences more often than playground.",
         ),
-        (-0.25, -0.05, "worse", "harbour goes by the held-out preferences less often than playground"),
-        (-0.01, 0.3, "open", "It is not settled whether harbour goes by the held-out preferences more often"),
+        (-0.25, -0.05, "worse", "harbour goes by held-out preferences less often than playground"),
+        (-0.01, 0.3, "open", "It is not settled whether harbour goes by held-out preferences more often"),
         (0.0, 0.3, "open", "It is not settled"),
     ],
 )
@@ -83,6 +83,9 @@ def test_where_nobody_judged_the_claim_is_that_of_the_pairs(
     claim = claim_of_comparison(unjudged(accuracies((low + high) / 2, low, high)))
     assert claim.tone == tone
     assert claim.headline.startswith(begins)
+    assert claim.remarks[0].startswith(
+        "harbour finds the chosen side likelier in 70% of 240 held-out pairs, "
+    )
     assert "not judged" in claim.remarks[-1]
 
 
@@ -123,7 +126,7 @@ def test_a_run_that_nobody_judged_leads_with_its_pairs(tmp_path: Path) -> None:
     folder = synthetic.write_run(tmp_path / "run", num_steps=4)
     content = unjudged(accuracies(0.15, 0.05, 0.25)).model_dump(mode="json")
     synthetic.write_json(folder / "evaluation" / "comparison.json", content)
-    assert claim_of(read_run(folder)).headline.startswith("harbour goes by the held-out preferences")
+    assert claim_of(read_run(folder)).headline.startswith("harbour goes by held-out preferences")
 
 
 def test_a_terminal_and_a_pipe_tell_of_it() -> None:
@@ -134,4 +137,4 @@ def test_a_terminal_and_a_pipe_tell_of_it() -> None:
     assert "held-out pairs, playground: chosen side likelier per token 55.1% (47% to 63%)" in text
     assert "gained / lost 51 / 15" in text and "moved towards chosen 80.0%" in text
     assert "harbour and playground were measured." in text
-    assert "note: 9 of 249" not in text, "compare_models puts these among the comparison's own warnings"
+    assert text.count("9 of 249") == 1

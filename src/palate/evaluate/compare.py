@@ -112,8 +112,7 @@ def compare_models(
         comparison["verdict"] = f"{accuracy.sentence} The answers stand side by side; nobody judged them."
     comparison["benchmarks"] = measured_benchmarks(named, options, model, seed, watcher)
     comparison["warnings"] = _warnings(answered, judgements, comparison, watcher) + list(drifted.warnings)
-    if accuracy is not None:
-        comparison["warnings"] += accuracy.warnings
+
     return comparison
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 from palate.report.checked import Interval
 from palate.report.comparison import Comparison, HeldOut, PairAccuracy, PairedWinRate, WinRate
 from palate.report.folder import Run, RunSummary
-from palate.report.pair_accuracy import pair_gain_in_words
+from palate.report.pair_accuracy import pair_counts_in_words, pair_gain_in_words
 from palate.report.phrases import ENGLISH, Phrases
 from palate.report.wording import percent
 
@@ -135,7 +135,8 @@ def _claim_of_pairs(pairs: PairAccuracy, comparison: Comparison, reward: list[st
     first, *others = pair_gain_in_words(pairs, comparison.names[0], say)
     sides = {gain.side for gain in pairs.against_base.values()}
     tone: Tone = "better" if "better" in sides else "worse" if sides == {"worse"} else "open"
-    return Claim(first, tone, (*others, *reward, say("claim_unjudged")))
+    counts = pair_counts_in_words(pairs, comparison.names[0], say)
+    return Claim(first, tone, (*others, *counts, *reward, say("claim_unjudged")))
 
 
 def _words(comparison: Comparison, figures: WinRate, say: Phrases) -> str:

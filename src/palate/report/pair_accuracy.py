@@ -12,7 +12,7 @@ from palate.report.phrases import Phrases
 from palate.report.row_plots import Mark, Row, RowPlot
 from palate.report.wording import ABSENT, number, percent
 
-__all__ = ["pair_accuracy", "pair_gain_in_words"]
+__all__ = ["pair_accuracy", "pair_counts_in_words", "pair_gain_in_words"]
 
 _COLUMNS = (
     "model", "pairs_accuracy", "pairs_accuracy_of_sums", "pairs_gained", "pairs_lost", "pairs_difference",
@@ -50,14 +50,18 @@ def pair_accuracy(comparison: Comparison, say: Phrases) -> Plotted | None:
 
 def pair_gain_in_words(found: PairAccuracy, base: str, say: Phrases) -> list[str]:
     """A sentence for each model beside the base: no more than the interval allows."""
-    return [_in_words(found, name, base, gain, say) for name, gain in found.against_base.items()]
+    return [say(f"pairs_{gain.side}", of=name, base=base) for name, gain in found.against_base.items()]
 
 
-def _in_words(found: PairAccuracy, name: str, base: str, gain: PairGain, say: Phrases) -> str:
+def pair_counts_in_words(found: PairAccuracy, base: str, say: Phrases) -> list[str]:
+    """The figures behind these sentences."""
+    return [_counts(found, name, base, gain, say) for name, gain in found.against_base.items()]
+
+
+def _counts(found: PairAccuracy, name: str, base: str, gain: PairGain, say: Phrases) -> str:
     own, theirs = found.models.get(name), found.models.get(base)
-    side = gain.side
     return say(
-        f"pairs_{side}",
+        "pairs_counts",
         of=name,
         base=base,
         own=percent(own.accuracy.value) if own is not None else ABSENT,

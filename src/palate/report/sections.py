@@ -42,6 +42,7 @@ def tiles(run: Run, say: Phrases) -> list[Fact]:
     found = [
         _win_rate_tile(run.comparison, say),
         _held_out_tile(run, say),
+        _pairs_tile(run.comparison, say),
         _preferred_share_tile(run.summary, say),
         _length_tile(run.comparison, say),
         *_training_tiles(run.summary, say),
@@ -74,6 +75,15 @@ def _held_out_tile(run: Run, say: Phrases) -> Fact | None:
     kind, count = _kind(run.summary), run.summary.num_pairs_eval
     pairs = "" if count is None else say(f"num_{kind}", n=count)
     return Fact(say("tile_held_out"), percent(run.summary.eval.reward_accuracy), pairs)
+
+
+def _pairs_tile(comparison: Comparison | None, say: Phrases) -> Fact | None:
+    found = comparison.pair_accuracy if comparison is not None else None
+    if found is None or len(found.models) != 2:
+        return None
+    base, tuned = (own.accuracy.value for own in found.models.values())
+    note = say("pairs_tile_note", n=found.num_pairs)
+    return Fact(say("pairs_tile"), f"{percent(base)} → {percent(tuned)}", note)
 
 
 def _kind(summary: RunSummary) -> str:

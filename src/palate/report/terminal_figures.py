@@ -109,6 +109,8 @@ def says_of_comparison(comparison: Comparison) -> Iterator[tuple[str, str]]:
         yield comparison.benchmarks.sentence, ""
     warnings = [warning for row in comparison.win_rates for warning in row.warnings]
     warnings += [*comparison.warnings, *(comparison.style.warnings if comparison.style is not None else ())]
+    if comparison.pair_accuracy is not None:
+        warnings += comparison.pair_accuracy.warnings
     for warning in dict.fromkeys(warnings):
         yield f"note: {warning}", "yellow"
 
