@@ -32,6 +32,7 @@ def compare(
     judges: str | None = None,
     votes: str | None = None,
     force: Flag = False,
+    within: float | None = None,
     pairs: str | None = None,
     num_pairs: int | None = None,
     style: str | None = None,
@@ -89,6 +90,8 @@ def compare(
         People's votes on these answers, a file or a store: they judge, or measure the judge that is named.
     force
         Count a judge's verdicts even though it failed a canary.
+    within
+        How many comparisons it still takes to know a win rate so closely, such as 0.03 either way.
     pairs
         Preference data: how often each model finds its chosen side likelier. Prompts of training go out.
     num_pairs
@@ -126,7 +129,7 @@ def compare(
         "max_new_tokens": max_new_tokens, "temperature": temperature, "top_p": top_p, "judge": judge,
         "judge_model": judge_model, "judge_base_url": judge_base_url, "rubric": rubric,
         "reward_model": reward_model, "logprob_model": logprob_model, "judges": judges, "votes": votes,
-        "force": force or None, "pairs": pairs, "num_pairs": num_pairs, "style": style,
+        "force": force or None, "within": within, "pairs": pairs, "num_pairs": num_pairs, "style": style,
         "drift": drift, "neutral_text": neutral_text,
         "benchmarks": benchmarks, "benchmark_tasks": benchmark_tasks, "benchmark_limit": benchmark_limit,
     }  # fmt: skip

@@ -23,6 +23,7 @@ def winrate(
     against: str | None = None,
     judge: str | None = None,
     columns: str | None = None,
+    within: float | None = None,
     as_json: Annotated[bool, cyclopts.Parameter(name="--json", negative="")] = False,
 ) -> None:
     """The win rate in a table of judgements: AlpacaEval's annotations, our verdicts, or people's votes.
@@ -39,13 +40,15 @@ def winrate(
         Whose verdicts, where the file has those of several judges.
     columns
         Which column holds what, for votes whose columns do not say it: a=...,b=...,preferred=...,prompt=...
+    within
+        How many comparisons it still takes to know the win rate so closely, such as 0.03 either way.
     as_json
         Print the figures as JSON; rates are in 0 to 1.
     """
     from palate.evaluate.winrate import table_win_rate
 
     named = parse_vote_columns(columns) if columns is not None else None
-    found = table_win_rate(file, of=of, against=against, judge=judge, columns=named).as_dict()
+    found = table_win_rate(file, of=of, against=against, judge=judge, columns=named, within=within).as_dict()
     if as_json:
         print_json(found)
     else:
@@ -84,6 +87,13 @@ def _figures(found: dict[str, Any]) -> list[tuple[str, str]]:
     if found["length_controlled_win_rate"] is not None:
         interval = found["length_controlled_interval_95"]
         rows.append(("at equal lengths", _rate(found["length_controlled_win_rate"], interval)))
+    if found["within"] is not None:
+        rows.append(
+            (
+                f"to be within {found['within']['half_width']:.3g} either way",
+                f"{_count(found['within']['num_more'], 'more comparison')}, at this rate",
+            )
+        )
     prompts = ", ".join(_count(found[f"num_{noun}s"], noun) for noun in ("comparison", "prompt"))
     return [*rows, ("rests on", f"{prompts} ({found['layout'].replace('_', ' ')})")]
 

@@ -20,7 +20,8 @@ from palate.evaluate.unchanged import measured_benchmarks, measured_drift, measu
 from palate.evaluate.worse import worse_prompts
 from palate.recipe import CompareOptions, ModelOptions
 from palate.records import Answer, Message, Messages, Vote, content_id
-from palate.statistics.win_rates import Outcome, win_rate
+from palate.statistics.sample_size import comparisons_for_interval
+from palate.statistics.win_rates import Outcome, WinRate, win_rate
 from palate.watcher import Watcher
 
 __all__ = ["Contestant", "Judging", "compare_models", "held_out_accuracy"]
@@ -98,7 +99,7 @@ def compare_models(
     flags = flag_answers(answered.answers)
     fears = look_for_fears(answered.answers, flags, seed=seed)
     comparison = _described(answered, options, contests, judgements)
-    comparison |= _counted(answered, contests, judgements, votes, seed)
+    comparison |= _counted(answered, contests, judgements, votes, options, seed)
     comparison |= _feared(answered, contests, judgements, fears, flags)
     comparison["style"] = None
     if style_target is not None:
@@ -173,6 +174,7 @@ def _counted(
     contests: Sequence[Contest],
     judgements: Judgements | None,
     votes: Sequence[Vote],
+    options: CompareOptions,
     seed: int,
 ) -> dict[str, Any]:
     """Wins; none where nobody judged, or the judge is not to be believed."""
@@ -186,13 +188,22 @@ def _counted(
     for contest in contests:
         by_pair.setdefault((contest.of, contest.against), []).append(contest)
     rows = {pair: standing(own, answered, judgements, rights, seed=seed) for pair, own in by_pair.items()}
-    figures = [row for _, row in rows.values()]
+    figures = []
+    for counted, row in rows.values():
+        row["within"] = _within(counted.counts, options.within)
+        figures.append(row)
     return {
         "win_rates": figures,
         "win_rate": asdict(rows[tuned, base][0].counts),
         **ranking(contests, judgements, seed=seed),
         "verdict": verdict_on(figures, base),
     }
+
+
+def _within(counts: WinRate, half_width: float | None) -> dict[str, Any] | None:
+    if half_width is None:
+        return None
+    return {"half_width": half_width, "num_more": comparisons_for_interval(counts, half_width)}
 
 
 def _feared(

@@ -11,6 +11,7 @@ from palate.data.judgements import Judged, JudgementTable, read_judgements
 from palate.errors import DataError
 from palate.evaluate.unfinished import unfinished_signs
 from palate.statistics.judged import JudgedWinRate, judged_win_rate
+from palate.statistics.sample_size import comparisons_for_interval
 from palate.statistics.win_rates import verdict_in_words
 
 __all__ = ["TableWinRate", "table_win_rate"]
@@ -32,6 +33,8 @@ class TableWinRate:
     num_unfinished_other: int | None
     sentence: str
     warnings: tuple[str, ...]
+    within: float | None = None
+    """Half the width of an interval that is wanted."""
 
     def as_dict(self) -> dict[str, Any]:
         """What `palate winrate --json` prints. Rates and errors are in 0..1."""
@@ -58,6 +61,12 @@ class TableWinRate:
             "discrete_interval_95": list(counts.interval_95),
             "sign_test_p": counts.sign_test_p,
             "num_more_to_settle": counts.num_more_to_settle,
+            "within": None
+            if self.within is None
+            else {
+                "half_width": self.within,
+                "num_more": comparisons_for_interval(counts, self.within),
+            },
             "length_controlled_win_rate": None if controlled is None else controlled.win_rate,
             "length_controlled_interval_95": None if controlled is None else _listed(controlled.interval_95),
             "length_coefficient": None if controlled is None else controlled.length_coefficient,
@@ -78,13 +87,16 @@ def table_win_rate(
     against: str | None = None,
     judge: str | None = None,
     columns: Mapping[str, str] | None = None,
+    within: float | None = None,
 ) -> TableWinRate:
     """Read a table of judgements and say how the model in it did.
 
     Args:
         path, of, against, judge, columns: as `palate.data.judgements.read_judgements` takes them.
+        within: half the width of the 95% interval that is wanted, to say how many comparisons it still takes.
 
     Raises:
+        CallError: `within` is no such width.
         DataError: as reading does; or no row holds a judgement.
     """
     table = read_judgements(path, of=of, against=against, judge=judge, columns=columns)
@@ -110,6 +122,7 @@ def table_win_rate(
         other if has_texts else None,
         verdict_in_words(figures.counts, table.of, others),
         tuple(_warnings(table, figures, without, (own, other))),
+        within,
     )
 
 

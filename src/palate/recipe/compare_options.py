@@ -48,6 +48,8 @@ class CompareOptions(Section):
     """People's votes on these answers, a file or a store: they judge, or with a judge say how good it is."""
     force: bool = False
     """Count a judge's verdicts even though it failed a canary."""
+    within: Annotated[float, Field(gt=0, lt=0.5)] | None = None
+    """How many comparisons it still takes to know a win rate so closely, such as 0.03 either way."""
     pairs: str | None = None
     """Preference data: how often each model finds its chosen side likelier. Prompts of training go out."""
     num_pairs: PositiveInt | None = None
@@ -95,6 +97,7 @@ class CompareOptions(Section):
             ("judge_api_key_env", ("judge_base_url",)),
             ("rubric", ("judge_model", "logprob_model")),
             ("force", ("judge_model", "reward_model", "logprob_model", "judges")),
+            ("within", (*_JUDGES, "votes")),
         ):
             if getattr(self, name) not in (None, False) and all(getattr(self, other) is None for other in of):
                 raise ValueError(f"{name} has no effect without {' or '.join(of)}")

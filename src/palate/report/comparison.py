@@ -76,6 +76,13 @@ class WinRate(Piece):
     num_more_to_settle: int | None
 
 
+class Within(Piece):
+    """How many more comparisons an interval of twice this half-width takes."""
+
+    half_width: float
+    num_more: int
+
+
 class PairedWinRate(Piece):
     """How one model did against another, with what corrections leave of it."""
 
@@ -90,6 +97,7 @@ class PairedWinRate(Piece):
     bootstrap_interval_95: MeasuredInterval = None
     sign_test_p: Number = None
     num_more_to_settle: int | None = None
+    within: Within | None = None
     length_controlled_win_rate: Number = None
     length_controlled_interval_95: MeasuredInterval = None
     agreement_corrected_win_rate: Number = None

@@ -17,7 +17,7 @@ __all__ = ["Grid", "Plotted", "benchmarks", "lengths", "measures", "ranking", "w
 
 RATE_COLUMNS = (
     "rate_of", "rate_wins", "rate_losses", "rate_ties", "rate_missing", "rate", "rate_bootstrap",
-    "rate_sign_test", "rate_length", "rate_agreement", "rate_more",
+    "rate_sign_test", "rate_length", "rate_agreement", "rate_more", "rate_within",
 )  # fmt: skip
 LENGTH_COLUMNS = (
     "model", "length_answers", "length_mean", "length_p5", "length_p25", "length_p50", "length_p75",
@@ -116,6 +116,9 @@ def _rate_cells(rate: PairedWinRate, say: Phrases) -> tuple[str, ...]:
         _share(rate.length_controlled_win_rate, rate.length_controlled_interval_95, say),
         _share(rate.agreement_corrected_win_rate, rate.agreement_corrected_interval_95, say),
         whole(rate.num_more_to_settle),
+        ""
+        if rate.within is None
+        else say("rate_within_cell", n=rate.within.num_more, half=f"{rate.within.half_width:.3g}"),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from palate.report.comparison import Comparison, ModelStyle, PairAccuracy, PairedWinRate, Style
-from palate.report.wording import number, percent, visible, whole
+from palate.report.wording import number, percent, plural, visible, whole
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -97,6 +97,11 @@ def comparison_tables(comparison: Comparison) -> Iterator[FigureTable]:
 
 def says_of_comparison(comparison: Comparison) -> Iterator[tuple[str, str]]:
     """Sentences with a style each: findings, prompts to look at, telling words, and what weakens it all."""
+    for row in comparison.win_rates:
+        if row.within is not None:
+            takes = plural(row.within.num_more, "more comparison")
+            pair = f"{_name(row.of)} against {_name(row.against)}"
+            yield f"{pair}: within {row.within.half_width:.3g} either way takes {takes}, at this rate", ""
     for finding in comparison.fear_findings:
         yield finding.sentence, "yellow" if finding.severity != "info" else "dim"
     yield from _worth_a_look(comparison)
