@@ -157,3 +157,12 @@ def test_a_prompt_without_a_verdict_is_not_counted(
     rows = [{"generator_1": "a", "generator_2": "b", "preference": p, "instruction": p} for p in (2, None)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     assert "rests on: 1 comparison, 1 prompt (" in run(capsys, str(path))[1]
+
+
+def test_how_many_more_a_given_interval_takes(tmp_path: Path) -> None:
+    """34 of 50: score intervals at that rate are 0.06 wide from 926 on."""
+    rows = [(f"Old maps {n}", f"Maps of old {n}", "1" if n < 34 else "0") for n in range(50)]
+    table = votes(tmp_path / "v.csv", rows)
+    assert table_win_rate(table, within=0.03).as_dict()["within"] == {"half_width": 0.03, "num_more": 876}
+    assert table_win_rate(table, within=0.2).as_dict()["within"]["num_more"] == 0
+    assert table_win_rate(table).as_dict()["within"] is None

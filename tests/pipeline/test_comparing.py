@@ -352,3 +352,9 @@ def write_reward_model(base: Path, folder: Path) -> Path:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def test_how_many_more_comparisons_an_interval_takes(here: Path, base: Path) -> None:
+    (row,) = compared(base, judge="longer", within=0.02)["win_rates"]
+    assert row["within"]["half_width"] == 0.02 and row["within"]["num_more"] > 100
+    assert compared(base, judge="longer")["win_rates"][0]["within"] is None
