@@ -22,6 +22,7 @@ from palate.cli.generate import generate_app
 from palate.cli.judge import judge
 from palate.cli.launch import is_launched, is_main_process, launch_processes, settle_into_launch
 from palate.cli.objectives import objectives
+from palate.cli.options import AsJson
 from palate.cli.plan import plan
 from palate.cli.winrate import winrate
 from palate.errors import PalateError
@@ -46,7 +47,6 @@ app.command(objectives)
 app.command(plan)
 app.command(winrate)
 
-AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
 Overrides = Annotated[
     str, Parameter(help="key.path=value, laid over the recipe.", allow_leading_hyphen=False)
 ]
