@@ -15,7 +15,7 @@ from palate.engine import Renderer, load_trained
 from palate.engine.divergence import kl_divergence, next_token_logps
 from palate.engine.head import LanguageHead
 from palate.evaluate.contestants import Contestant
-from palate.evaluate.drift import measure_drift, per_token
+from palate.evaluate.drift import measure_drift
 from palate.evaluate.passages import WINDOW, passages_of_texts
 from palate.recipe import ModelOptions
 from palate.records import Answer, Message, Messages
@@ -173,16 +173,3 @@ def test_a_divergence_is_never_negative_and_chunks_do_not_matter(p: list[float],
     assert found.tolist() == pytest.approx([expected] * 2, abs=1e-9)
     assert float(found.min()) >= -1e-12
     assert float(next_token_logps(head, own, torch.device("cpu")).exp().sum(-1)[0]) == pytest.approx(1)
-
-
-def test_a_mean_per_token_by_hand() -> None:
-    """Units of 6/2, 4/2 and 2/1: 12 / 5 = 2.4. Residuals 1.2, -0.8, -0.4 over 1 - share of tokens are
-    2, -1.3333, -0.5: squares sum to 6.0278; the error is sqrt(6.0278) / 5 = 0.49103, and
-    t(0.975, 2) = 4.30265: 2.4 -+ 2.11273; on the logarithm 2.4 times or over e^(2.11273 / 2.4)."""
-    value, interval = per_token([6, 4, 2], [2, 2, 1])
-    assert value == pytest.approx(2.4)
-    assert interval == pytest.approx((2.4 - 2.11273, 2.4 + 2.11273), abs=1e-4)
-    _, interval = per_token([6, 4, 2], [2, 2, 1], is_positive=True)
-    assert interval == pytest.approx((2.4 / 2.41162, 2.4 * 2.41162), abs=1e-3)
-    assert per_token([0.0, 0.0], [2, 3], is_positive=True) == (0, (0, 0))
-    assert per_token([3.0], [2]) == (1.5, None)

@@ -12,6 +12,7 @@ from palate.evaluate.loops import is_repeating, repeated_share
 from palate.evaluate.paired import growth, mean, share, sign_test_of_prompts
 from palate.evaluate.worse import worse_prompts
 from palate.records import Answer, Comparison, Message, Provenance, Verdict
+from palate.statistics.per_token import positive_per_token
 
 WORDS = ["river", "stone", "bread", "window", "lantern", "harbour", "winter", "copper", "garden", "letter"]
 
@@ -85,10 +86,10 @@ def test_every_flag_by_hand() -> None:
 
 
 def test_figures_by_hand() -> None:
-    """Lengths 4, 6 | 8, 10: means of prompts 5 and 9, mean 7, sd 2.83, 7 -+ 12.7 * 2.83 / sqrt(2)."""
-    found = mean([[4, 6], [8, 10]])
-    assert found.value == 7
-    assert found.interval_95 == pytest.approx((7 - 25.41, 7 + 25.41), abs=0.01)
+    """Lengths 4, 6 | 8, 10 | 9, 9: means of prompts 5, 9 and 9, mean 7.67."""
+    found = mean([[4, 6], [8, 10], [9, 9]])
+    assert found.value == pytest.approx(23 / 3)
+    assert found.interval_95 == positive_per_token([5, 9, 9], [1, 1, 1])[1], "prompts count, not answers"
     assert share([[True], [False], [False], [False]]).value == 0.25
     grown = growth([[2.0], [4.0]], [[1.0], [2.0]])
     assert grown is not None and (grown.ratio, grown.interval_95) == (2, (2, 2))

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palate.statistics.corrected import agreement_corrected_win_rate
+from palate.statistics.corrected import AgreementCorrected, agreement_corrected_win_rate
 
 
-def corrected(wins: int, losses: int, right: int, wrong: int, **more: object):  # type: ignore[no-untyped-def]
+def corrected(wins: int, losses: int, right: int, wrong: int) -> AgreementCorrected:
     """Each comparison on a prompt of its own; people voted on the first ones."""
     scores = [1.0] * wins + [0.0] * losses
     rights = [1.0] * right + [0.0] * wrong
-    return agreement_corrected_win_rate(scores, range(len(scores)), rights, range(len(rights)), **more)  # type: ignore[arg-type]
+    return agreement_corrected_win_rate(scores, range(len(scores)), rights, range(len(rights)))
 
 
 def test_by_hand() -> None:
@@ -59,51 +59,17 @@ def test_more_votes_make_it_narrower_and_never_narrower_than_the_win_rate_alone(
     assert widths[0] > widths[1] > widths[2]
 
 
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(2, 40), st.integers(0, 40), st.integers(0, 3))
-def test_swapping_the_sides_mirrors_it(wins: int, losses: int, right: int, wrong: int, seed: int) -> None:
-    one = corrected(wins, losses, right, wrong, seed=seed, num_resamples=200)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(2, 40), st.integers(0, 40))
+def test_swapping_the_sides_mirrors_it(wins: int, losses: int, right: int, wrong: int) -> None:
+    one = corrected(wins, losses, right, wrong)
     other = agreement_corrected_win_rate(
         [0.0] * wins + [1.0] * losses,
         range(wins + losses),
         [1.0] * right + [0.0] * wrong,
         range(right + wrong),
-        seed=seed,
-        num_resamples=200,
     )
     if one.win_rate is None:
         assert other.win_rate is None
         return
     assert one.win_rate == pytest.approx(1 - other.win_rate)
     assert 0 <= one.interval_95[0] <= one.win_rate <= one.interval_95[1] <= 1
-
-
-def covered(n: int, num_votes: int, truth: float, accuracy: float, times: int) -> float:
-    """How often the interval holds the true win rate; people voted on the first of the comparisons."""
-    draw = np.random.default_rng(7)
-    hits = 0
-    for time in range(times):
-        wins = draw.random(n) < truth
-        is_right = draw.random(n) < accuracy
-        scores = np.where(wins == is_right, 1.0, 0.0).tolist()
-        rights = is_right[:num_votes].astype(float).tolist()
-        found = agreement_corrected_win_rate(
-            scores, range(n), rights, range(num_votes), seed=time, num_resamples=400
-        )
-        hits += found.interval_95 is None or found.interval_95[0] <= truth <= found.interval_95[1]
-    return hits / times
-
-
-@pytest.mark.parametrize("truth", [0.5, 0.7])
-def test_the_interval_holds_the_truth(truth: float) -> None:
-    assert covered(100, 60, truth, 0.85, 150) >= 0.9
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("n", [50, 200])
-@pytest.mark.parametrize("num_votes", [30, 50])
-@pytest.mark.parametrize("truth", [0.3, 0.5, 0.8, 0.95])
-@pytest.mark.parametrize("accuracy", [0.7, 0.8, 0.95])
-def test_the_interval_holds_the_truth_over_a_grid(
-    n: int, num_votes: int, truth: float, accuracy: float
-) -> None:
-    assert covered(n, num_votes, truth, accuracy, 500) >= 0.91

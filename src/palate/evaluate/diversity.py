@@ -30,7 +30,7 @@ a brevity penalty: among all the others there is hardly ever none as short."""
 
 _MAX_PROMPTS = 200
 _NUM_PERMUTATIONS = 400
-_NUM_GROUPS = 20
+_NUM_GROUPS = 10
 _MAX_ORDER = 4
 
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.stats import t
 
+from palate.statistics.per_token import per_token, positive_per_token
 from palate.statistics.win_rates import Outcome, sign_test, win_rate
 
 __all__ = ["Estimate", "Growth", "growth", "mean", "share", "sign_test_of_prompts"]
@@ -56,24 +57,22 @@ def share(flags: Sequence[Sequence[bool]]) -> Estimate:
 
 
 def mean(values: Sequence[Sequence[float]]) -> Estimate:
-    """Of all answers, with Student's interval over prompts."""
+    """Of all answers, with an interval over prompts, for figures that are not below 0, such as lengths."""
     of_prompts = _by_prompt(values)
-    value = float(of_prompts.mean())
-    half = _half_width(of_prompts)
-    return Estimate(value, None if half is None else (value - half, value + half))
+    return Estimate(*positive_per_token(of_prompts.tolist(), [1.0] * len(of_prompts)))
 
 
 def growth(own: Sequence[Sequence[float]], base: Sequence[Sequence[float]]) -> Growth | None:
     """The ratio of two means; None where the base's is 0.
 
-    The interval is that of a ratio of sums over prompts (linearised), with Student's quantile.
+    It is what the model wrote per character of the base's, and has that interval.
     """
     ours, theirs = _by_prompt(own), _by_prompt(base)
     if theirs.mean() <= 0:
         return None
-    ratio = float(ours.mean() / theirs.mean())
-    half = _half_width((ours - ratio * theirs) / theirs.mean())
-    interval = None if half is None else (max(ratio - half, 0.0), ratio + half)
+    ratio, interval = per_token(ours.tolist(), theirs.tolist())
+    if interval is not None:
+        interval = max(interval[0], 0.0), interval[1]
     return Growth(ratio, interval, _p_of_no_difference(ours - theirs))
 
 
@@ -89,13 +88,6 @@ def sign_test_of_prompts(own: Sequence[Sequence[bool]], base: Sequence[Sequence[
 
 def _by_prompt(values: Sequence[Sequence[float]]) -> NDArray[np.float64]:
     return np.array([float(np.mean(own)) for own in values])
-
-
-def _half_width(values: ArrayLike) -> float | None:
-    values = np.asarray(values, dtype=np.float64)
-    if len(values) < 2:
-        return None
-    return float(t.ppf(0.975, len(values) - 1)) * float(values.std(ddof=1)) / math.sqrt(len(values))
 
 
 def _p_of_no_difference(differences: NDArray[np.float64]) -> float:

@@ -55,7 +55,7 @@ def standing(
     corrected = None
     if rights is not None:
         corrected = agreement_corrected_win_rate(
-            scores, prompts, [right for right, _ in rights], [prompt for _, prompt in rights], seed=seed
+            scores, prompts, [right for right, _ in rights], [prompt for _, prompt in rights]
         )
     return figures, _as_dict(of, against, figures, corrected, len(set(prompts)))
 

