@@ -192,6 +192,9 @@ IDLE: dict[str, list[tuple[str, str]]] = {
     ],
     "CompareOptions.benchmark_tasks": [("compare.benchmark_tasks=tasks", "has no effect without benchmarks")],
     "CompareOptions.benchmark_limit": [("compare.benchmark_limit=5", "has no effect without benchmarks")],
+    "CompareOptions.benchmark_chat_template": [
+        ("compare.benchmark_chat_template=true", "has no effect without benchmarks")
+    ],
     "CompareOptions.within": [("compare.within=0.05", "within has no effect without judge or")],
     "CompareOptions.num_pairs": [("compare.num_pairs=5", "num_pairs has no effect without pairs")],
     "CompareOptions.force": [("compare={judge: longer, force: true}", "force has no effect without")],

@@ -14,13 +14,14 @@ import yaml
 
 from palate.errors import CallError, did_you_mean
 
-__all__ = ["local_tasks", "unknown_task"]
+__all__ = ["local_tasks", "unknown_task", "with_cache"]
 
 _PYTHON = ("class", "custom_dataset", "process_docs", "process_results", "unsafe_code")
 
 
 def local_tasks(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The configurations of those tasks that the folder has, by name; files they name are made absolute.
+    """The configurations of those tasks and groups that the folder has, by name; files they name are made
+    absolute.
 
     Args:
         folder: `*.yaml` files, at any depth.
@@ -38,17 +39,52 @@ def local_tasks(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Any]]
         try:
             config = _config(file, folder)
         except (yaml.YAMLError, ValueError, OSError) as error:
-            problems[file.stem] = str(error).partition("\n")[0]
+            problems[file.stem] = " ".join(str(error).split())
             continue
-        name = config.get("task")
+        name = config.get("group", config.get("task"))
         if isinstance(name, str):
             found[name] = config
             if python := [key for key in _PYTHON if config.get(key)]:
                 problems[name] = f"`{python[0]}` names Python, and nothing in a folder of tasks is executed"
+    known = {name: config for name, config in found.items() if name not in problems}
     for name in names:
-        if name in problems:
-            raise CallError(f"{name}: {problems[name]}", where=str(folder))
-    return {name: found[name] for name in names if name in found}
+        for inside in [name, *_tasks_of(name, found)]:
+            if inside in problems:
+                raise CallError(f"{inside}: {problems[inside]}", where=str(folder))
+    return {name: _whole(name, known, folder) for name in names if name in known}
+
+
+def with_cache(config: Mapping[str, Any], cache: str) -> dict[str, Any]:
+    """The same, but that data are prepared in the folder `cache` and kept nowhere else."""
+    if "group" in config:
+        return {**config, "task": [with_cache(own, cache) for own in config["task"]]}
+    return {**config, "dataset_kwargs": {**(config.get("dataset_kwargs") or {}), "cache_dir": cache}}
+
+
+def _tasks_of(name: str, found: Mapping[str, Mapping[str, Any]], above: tuple[str, ...] = ()) -> list[str]:
+    """What is in a group, and in groups in it; nothing for a task."""
+    config = found.get(name, {})
+    own = config.get("task") if "group" in config else None
+    if not isinstance(own, list):
+        return []
+    names = [one for one in own if isinstance(one, str) and one not in (*above, name)]
+    return [inside for one in names for inside in (one, *_tasks_of(one, found, (*above, name)))]
+
+
+def _whole(
+    name: str, known: Mapping[str, dict[str, Any]], folder: Path, above: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """A task's configuration, or a group's with those of its tasks in it."""
+    config = known[name]
+    if "group" not in config:
+        return config
+    own = config.get("task")
+    if name in above or not isinstance(own, list) or not own or not all(isinstance(one, str) for one in own):
+        raise CallError(f"{name}: a group lists the names of its tasks under `task`", where=str(folder))
+    for one in own:
+        if one not in known:
+            raise CallError(f'{name}: its task "{one}" is not in this folder', where=str(folder))
+    return {**config, "task": [_whole(one, known, folder, (*above, name)) for one in own]}
 
 
 def unknown_task(name: str, known: Sequence[str], folder: Path | None) -> CallError:

@@ -111,6 +111,7 @@ def _run(
         options.benchmark_names,
         folder=_folder(options),
         limit=options.benchmark_limit,
+        chat_template=options.benchmark_chat_template,
         model=model or ModelOptions(),
         seed=seed,
         watcher=watcher,

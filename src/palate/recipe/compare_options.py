@@ -66,6 +66,8 @@ class CompareOptions(Section):
     """A folder of such tasks, YAML and data files; what it lacks is one of the harness's own."""
     benchmark_limit: PositiveInt | None = None
     """The most questions of each task, its first; all where absent."""
+    benchmark_chat_template: bool = False
+    """Ask in the models' chat templates, examples as earlier turns; as plain text where false."""
 
     @model_validator(mode="after")
     def _what_is_measured_beside_has_effect(self) -> Self:
@@ -73,8 +75,8 @@ class CompareOptions(Section):
             raise ValueError("neutral_text has no effect with drift = false")
         if self.num_pairs is not None and self.pairs is None:
             raise ValueError("num_pairs has no effect without pairs")
-        for name in ("benchmark_tasks", "benchmark_limit"):
-            if getattr(self, name) is not None and self.benchmarks is None:
+        for name in ("benchmark_tasks", "benchmark_limit", "benchmark_chat_template"):
+            if getattr(self, name) not in (None, False) and self.benchmarks is None:
                 raise ValueError(f"{name} has no effect without benchmarks")
         return self
 
