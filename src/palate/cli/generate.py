@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import cyclopts
 
-from palate.cli.asking_options import ASKING, AskingOptions, account_of_asking, asking
+from palate.cli.asking_options import ASKING, AskingOptions, asking
+from palate.cli.asking_output import account_of_asking
 from palate.cli.console import ConsoleWatcher
 from palate.cli.generate_output import aside_row, reasons_of, show_account, show_extracts
 from palate.cli.generating_options import (

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.text import Text
 
-from palate.cli.asking_options import show_asking
+from palate.cli.asking_output import show_asking
 from palate.cli.console import error_console, output_console, print_json, writing_output
 from palate.data.documents.extracts import Extracts, extract_row
 from palate.data.excerpts import excerpt

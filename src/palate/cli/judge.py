@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import cyclopts
 
 from palate.asking import Asker
-from palate.cli.asking_options import ASKING, Askers, AskingOptions, account_of_asking, asking
+from palate.cli.asking_options import ASKING, Askers, AskingOptions, asking
+from palate.cli.asking_output import account_of_asking
 from palate.cli.console import ConsoleWatcher
 from palate.cli.judging_options import NO_JUDGES, JudgesOptions
 from palate.cli.options import AsJson, Flag

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from palate.cli.asking_options import show_asking
+from palate.cli.asking_output import show_asking
 from palate.cli.console import output_console, print_json
 from palate.data.excerpts import excerpt
 from palate.judge.findings import counted

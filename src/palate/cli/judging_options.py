@@ -103,6 +103,8 @@ class JudgeOptions:
     """People's votes on these answers, a file or a store: they judge, or measure the judge that is named."""
     force: Flag = False
     """Count a judge's verdicts even though it failed a canary."""
+    within: float | None = None
+    """How many comparisons it still takes to know a win rate so closely, such as 0.03 either way."""
 
 
 NO_JUDGE = JudgeOptions()
