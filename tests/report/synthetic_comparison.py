@@ -91,7 +91,7 @@ def full_comparison(num_models: int = 2) -> dict[str, Any]:
             }
             for place, name in enumerate(reversed(names))
         ]
-        content["ranking_notes"] = ["Strengths are log-odds: 0.7 apart, one wins twice as often."]
+        content["ranking_notes"] = ["No interval for playground: it takes two prompts or more."]
         for sample in content["samples"]:
             long = [sample["tuned"][0] | {"text": sample["tuned"][0]["text"] + " Come again."}]
             sample["answers"] = {names[0]: sample["base"], names[1]: sample["tuned"], names[2]: long}
@@ -229,8 +229,19 @@ def findings() -> dict[str, Any]:
                 "severity": "warning",
                 "sure": "likely",
                 "step": 60,
-                "evidence": {"slope": 0.021, "p": 0.0004, "num_steps": 120},
-                "sentence": "From step 60 on, 82% of the margin goes with the difference in length.",
+                "case": "margin",
+                "evidence": {
+                    "last_step": 120,
+                    "num_last_steps": 60,
+                    "margin_per_token": 0.021,
+                    "margin_share": 0.82,
+                    "variance_explained": 0.61,
+                    "mean_length_difference": 5.2,
+                    "p": 0.0004,
+                },
+                "sentence": "Over the last 60 of 120 steps each token by which chosen sides are longer adds "
+                "0.021 to the margin: 82% of it, and 61% of what the margin varies by from batch to batch "
+                "(chosen sides are 5.2 tokens longer on average).",
                 "meaning": "Longer is rewarded, whatever is said.",
                 "remedy": "Take length out.",
                 "recipe_key": "objective.logps",
@@ -241,8 +252,14 @@ def findings() -> dict[str, Any]:
                 "severity": "info",
                 "sure": "certain",
                 "step": None,
-                "evidence": {"num_prompts": 11},
-                "sentence": "11 held-out prompts put the accuracy within 14 points either way.",
+                "case": "wide",
+                "evidence": {
+                    "num_pairs": 54,
+                    "num_prompts": 11,
+                    "accuracy_low": 0.651,
+                    "accuracy_high": 0.981,
+                },
+                "sentence": "54 held-out pairs of 11 prompts put the accuracy between 65.1% and 98.1%.",
                 "meaning": "Two runs could differ by ten points and nobody would see it here.",
                 "remedy": "Hold out more.",
                 "recipe_key": "data.eval_fraction",

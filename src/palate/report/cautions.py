@@ -18,6 +18,7 @@ from palate.report.wording import number
 __all__ = ["MAX_CAUTIONS", "Caution", "FindingView", "cautions", "findings_of", "not_applicable"]
 
 SEVERITIES = ("error", "warning", "info")
+MAX_EVIDENCE = 40
 MAX_CAUTIONS = 5
 """What a page shows of them at its top; all stand below in full."""
 
@@ -72,8 +73,8 @@ def findings_of(run: Run, say: Phrases) -> list[FindingView]:
     """What the diagnosis found, errors first."""
     if run.findings is None:
         return []
-    views = [_view(found, say) for found in run.findings.findings]
-    return sorted(views, key=lambda view: SEVERITIES.index(view.severity))
+    gravest = sorted(run.findings.findings, key=lambda found: SEVERITIES.index(_severity(found)))
+    return [_view(found, say) for found in gravest]
 
 
 def not_applicable(run: Run, say: Phrases) -> list[tuple[str, str]]:
@@ -88,8 +89,8 @@ def not_applicable(run: Run, say: Phrases) -> list[tuple[str, str]]:
 
 
 def _view(found: RunFinding, say: Phrases) -> FindingView:
-    severity = found.severity if found.severity in SEVERITIES else "info"
     words = rule_words(say).get(found.rule, {})
+    shown = list(found.evidence.items())[:MAX_EVIDENCE]
     suggestion = ""
     if found.recipe_key and found.recipe_value is not None:
         suggestion = f"{found.recipe_key}: {_typed(found.recipe_value)}"
@@ -97,13 +98,17 @@ def _view(found: RunFinding, say: Phrases) -> FindingView:
         found,
         words.get("name", found.rule.replace("_", " ").capitalize()),
         _seen(found, words),
-        severity,
+        _severity(found),
         say.named("sure", found.sure),
         words.get("meaning", found.meaning),
         words.get("remedy", found.remedy),
         suggestion,
-        tuple((say.known(name.replace("_", " ")), _plain(value)) for name, value in found.evidence.items()),
+        tuple((say.known(name.replace("_", " ")), _plain(value)) for name, value in shown),
     )
+
+
+def _severity(found: RunFinding) -> str:
+    return found.severity if found.severity in SEVERITIES else "info"
 
 
 def _seen(found: RunFinding, words: RuleWords) -> str:

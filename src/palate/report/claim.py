@@ -14,7 +14,7 @@ from palate.report.comparison import Comparison, HeldOut, PairAccuracy, PairedWi
 from palate.report.folder import Run, RunSummary
 from palate.report.pair_accuracy import pair_counts_in_words, pair_gain_in_words
 from palate.report.phrases import ENGLISH, Phrases
-from palate.report.wording import percent
+from palate.report.wording import percent, shortened
 
 __all__ = ["Claim", "Tone", "claim_of", "claim_of_comparison", "interval_in_words", "tone_of"]
 
@@ -97,7 +97,11 @@ def _withheld(comparison: Comparison) -> str | None:
 
 
 def _by_judge(comparison: Comparison, say: Phrases) -> str:
-    return say("claim_by_judge", judge=say.known(comparison.judge)) if comparison.judge else say("full_stop")
+    return (
+        say("claim_by_judge", judge=shortened(say.known(comparison.judge)))
+        if comparison.judge
+        else say("full_stop")
+    )
 
 
 def _counted(rate: PairedWinRate) -> WinRate | None:
@@ -115,9 +119,9 @@ def _claim_of_several(
     said = []
     tone: Tone
     for tone in ("better", "worse", "open"):
-        names = [name for name, its in tones.items() if its == tone]
+        names = [shortened(name) for name, its in tones.items() if its == tone]
         if names:
-            base = comparison.names[0]
+            base = shortened(comparison.names[0])
             said.append(say(f"claim_several_{tone}", n=len(names), names=say.joined(names), base=base))
     first, *others = said
     head = say("sentence_space").join(

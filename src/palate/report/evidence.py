@@ -27,6 +27,8 @@ BENCHMARK_COLUMNS = (
     "benchmark_task", "benchmark_base", "benchmark_tuned", "benchmark_difference", "interval_95",
     "benchmark_samples",
 )  # fmt: skip
+MAX_ROWS = 60
+"""Of one plot: what stands against the baseline comes first in the file."""
 MAX_DOTS = 400
 """Of one model: more of them are a smear."""
 
@@ -53,9 +55,10 @@ class Plotted:
 
 def win_rates(comparison: Comparison, say: Phrases) -> Plotted | None:
     """Every pair of models with its interval against one half, and what corrections leave of it."""
-    rates = [rate for rate in _rates(comparison) if rate.win_rate is not None]
-    if not rates:
+    found = [rate for rate in _rates(comparison) if rate.win_rate is not None]
+    if not found:
         return None
+    rates = found[:MAX_ROWS]
     rows = tuple(_rate_row(rate, say) for rate in rates)
     columns = tuple(say(name) for name in RATE_COLUMNS)
     numbers = _without_empty(Grid(columns, tuple(_rate_cells(rate, say) for rate in rates)))
@@ -68,6 +71,7 @@ def win_rates(comparison: Comparison, say: Phrases) -> Plotted | None:
         if any(getattr(rate, share) is not None for rate in rates):
             keys.append((colour, say(key)))
             notes.append(say(f"{key}_note"))
+    notes += _left_out(found, say)
     warnings = [warning for rate in rates for warning in rate.warnings]
     label = say("list_semicolon").join(f"{row.name} {row.figure}" for row in rows)
     plot = RowPlot(
@@ -78,7 +82,7 @@ def win_rates(comparison: Comparison, say: Phrases) -> Plotted | None:
         (0.5, say("level_half")),
         share=True,
     )
-    shown_keys = tuple(keys) if notes else ()
+    shown_keys = tuple(keys) if len(keys) > 1 else ()
     return Plotted(plot, numbers, tuple(notes), shown_keys, tuple(dict.fromkeys(warnings)))
 
 
@@ -240,9 +244,10 @@ def measures(comparison: Comparison, say: Phrases) -> Grid | None:
 def benchmarks(comparison: Comparison, say: Phrases) -> Plotted | None:
     """The tuned model's score less the base's on each task, with its interval against no difference."""
     found = comparison.benchmarks
-    tasks = [task for task in found.tasks if task.difference is not None] if found is not None else []
-    if found is None or not tasks:
+    all_tasks = [task for task in found.tasks if task.difference is not None] if found is not None else []
+    if not all_tasks:
         return None
+    tasks = all_tasks[:MAX_ROWS]
     rows, cells, ends = [], [], [0.0]
     for task in tasks:
         assert task.difference is not None
@@ -261,4 +266,10 @@ def benchmarks(comparison: Comparison, say: Phrases) -> Plotted | None:
         (-reach, reach),
         (0.0, say("level_no_difference")),
     )
-    return Plotted(plot, Grid(tuple(say(column) for column in BENCHMARK_COLUMNS), tuple(cells)))
+    numbers = Grid(tuple(say(column) for column in BENCHMARK_COLUMNS), tuple(cells))
+    return Plotted(plot, numbers, tuple(_left_out(all_tasks, say)))
+
+
+def _left_out(rows: Sequence[object], say: Phrases) -> list[str]:
+    num = len(rows) - MAX_ROWS
+    return [say("left_out", n=num, file="evaluation/comparison.json")] if num > 0 else []

@@ -42,6 +42,9 @@ __all__ = [
 ]
 
 
+_MOST_DIGITS = 18
+
+
 class SetAsideReason(Piece):
     reason: str
     count: int
@@ -230,12 +233,19 @@ def _read_object(path: Path) -> Mapping[str, Any] | None:
     if text is None:
         return None
     try:
-        content = json.loads(text)
+        content = json.loads(text, parse_int=_whole_number)
     except json.JSONDecodeError as error:
         raise _damaged(path, f"line {error.lineno}, column {error.colno}: {error.msg}") from error
+    except RecursionError as error:
+        raise _damaged(path, "it is nested too deeply") from error
     if not isinstance(content, dict):
         raise _damaged(path, f"expected a JSON object, found {type(content).__name__}")
     return content
+
+
+def _whole_number(digits: str) -> int | float:
+    """No figure of a run is longer than this; Python refuses to read 5,000 digits, and no float holds 400."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)
 
 
 def _read_recipe(path: Path) -> str | None:
@@ -243,8 +253,10 @@ def _read_recipe(path: Path) -> str | None:
     if text is not None:
         try:
             yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:
             raise _damaged(path, " ".join(str(error).split())) from error
+        except RecursionError as error:
+            raise _damaged(path, "it is nested too deeply") from error
     return text
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from palate.report.comparison import Comparison, ModelAnswer, Sample
 from palate.report.difference import Span, mark_differences
@@ -28,6 +28,8 @@ class AnswerView:
     model: int
     answer: ModelAnswer | None
     spans: tuple[Span, ...]
+    verdicts: tuple[tuple[str, str], ...] = ()
+    """Of its model, where there are more than two: what the judge said of the prompt, at its first answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class SampleView:
     rounds: tuple[tuple[AnswerView, ...], ...]
     num_left_out: int
     verdicts: tuple[tuple[str, str], ...]
-    """What the judge said, in words, each with its kind: win, loss, tie or mixed."""
+    """What the judge said of the second of two models, in words with their kind: win, loss, tie or mixed."""
 
     def same(self, round_: tuple[AnswerView, ...]) -> bool:
         texts = [view.answer.text if view.answer is not None else None for view in round_]
@@ -83,18 +85,14 @@ def _view(comparison: Comparison, sample: Sample, number: int, say: Phrases) -> 
         for index in range(min(num_rounds, MAX_ANSWERS) or 1)
     )
     num_left_out = max(0, num_rounds - MAX_ANSWERS)
-    return SampleView(number, sample, rounds, num_left_out, _verdicts(sample, say))
-
-
-def _verdicts(sample: Sample, say: Phrases) -> tuple[tuple[str, str], ...]:
     if not sample.verdicts_of:
         own = sample.verdicts or ((sample.verdict,) if sample.verdict is not None else ())
-        return tuple(_in_words(own, "verdict", say))
-    return tuple(
-        (say("labelled", name=name, text=words), kind)
-        for name, own in sample.verdicts_of.items()
-        for words, kind in _in_words(own, "verdict_of", say)
+        return SampleView(number, sample, rounds, num_left_out, tuple(_in_words(own, "verdict", say)))
+    first = tuple(
+        replace(view, verdicts=tuple(_in_words(sample.verdicts_of.get(name, ()), "verdict_of", say)))
+        for name, view in zip(comparison.names, rounds[0], strict=True)
     )
+    return SampleView(number, sample, (first, *rounds[1:]), num_left_out, ())
 
 
 def _in_words(verdicts: Sequence[str | None], wording: str, say: Phrases) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ DISTANCE_COLUMNS = (
 )  # fmt: skip
 MAX_WORDS = 12
 """Of each side: the rest stands in the table behind."""
+MAX_TABLE_WORDS = 200
 MAX_WORD_CHARACTERS = 40
 
 
@@ -92,7 +93,7 @@ def _distances(models: Mapping[str, ModelStyle], comparison: Comparison, say: Ph
 
 
 def _telling(name: str, style: ModelStyle, comparison: Comparison, say: Phrases) -> TellingView:
-    words = [word for word in style.telling_words if word.log_odds is not None]
+    words = [word for word in style.telling_words if word.log_odds is not None][:MAX_TABLE_WORDS]
     columns = ("telling_word", "telling_log_odds", "telling_z", "telling_own", "telling_target")
     return TellingView(
         name,

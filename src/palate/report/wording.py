@@ -14,6 +14,7 @@ __all__ = [
     "number",
     "percent",
     "plural",
+    "shortened",
     "signed",
     "visible",
     "whole",
@@ -80,6 +81,14 @@ def duration(seconds: float | None) -> str:
         return f"{rest} s"
     hours, left = divmod(minutes, 60)
     return f"{hours} h {left} min" if hours else f"{minutes} min {rest} s"
+
+
+def shortened(name: str, most: int = 60) -> str:
+    """A name for a headline; of a long one its beginning and its end, by which versions differ."""
+    if len(name) <= most:
+        return name
+    end = most // 3
+    return f"{name[: most - end - 1]}…{name[-end:]}"
 
 
 EXAMPLE_NOUNS = {"pairs": "pair", "labels": "labelled answer", "rankings": "ranking"}
