@@ -153,5 +153,28 @@ def test_three_models_are_ranked_and_the_verdict_says_who_is_beyond_the_first() 
         rows.append(standing(own, three, found, None)[1])
     said = verdict_on(rows, "a")
     assert (
-        said == "Preferred to a: b; no difference from a is shown for c (95% intervals, 2 looks at chance)."
+        said == "Preferred to a: b; no difference from a is shown for c "
+        "(95% intervals, 2 sign tests taken together)."
     )
+
+
+def row(of: str, rate: float | None, low: float, high: float, p: float) -> dict[str, object]:
+    return {"of": of, "against": "base", "win_rate": rate, "interval_95": [low, high], "sign_test_p": p}
+
+
+def test_of_several_models_one_is_not_claimed_that_chance_may_show_among_so_many() -> None:
+    """0.03 alone is beyond chance; of four looks, one such comes up more often than one time in ten."""
+    level = [row(name, 0.5, 0.4, 0.6, 0.9) for name in "cde"]
+    said = verdict_on([row("b", 0.61, 0.51, 0.7, 0.03), *level], "base")
+    alone = "Apart from base by an interval of its own, but not with 4 sign tests taken together: b"
+    assert said.startswith(f"{alone}; no difference from base is shown for c, d, e (")
+    assert verdict_on([row("b", 0.3, 0.2, 0.4, 0.001), *level], "base").startswith(
+        "Less preferred than base: b"
+    )
+
+
+def test_models_without_a_verdict_are_said_to_have_none() -> None:
+    missing = [row(name, None, 0.0, 1.0, 1.0) for name in "bc"]
+    assert verdict_on(missing, "base") == "Nothing can be said: all verdicts are missing."
+    said = verdict_on([missing[0], row("c", 0.5, 0.4, 0.6, 1.0)], "base")
+    assert said.startswith("No difference from base is shown for c; no verdict on b (")

@@ -166,3 +166,78 @@ def test_how_many_more_a_given_interval_takes(tmp_path: Path) -> None:
     assert table_win_rate(table, within=0.03).as_dict()["within"] == {"half_width": 0.03, "num_more": 876}
     assert table_win_rate(table, within=0.2).as_dict()["within"]["num_more"] == 0
     assert table_win_rate(table).as_dict()["within"] is None
+
+
+def soft(path: Path, preferences: list[float | None]) -> str:
+    """AlpacaEval's rows, `preference` running from 1, generator_1 is better, to 2."""
+    rows = [
+        {"instruction": f"q{n}", "generator_1": "old", "generator_2": "new", "preference": preference}
+        for n, preference in enumerate(preferences)
+    ]
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    return str(path)
+
+
+def test_the_sentence_is_on_the_win_rate_that_is_printed(tmp_path: Path) -> None:
+    """Of 400, 360 are lost by a hair and 40 won outright: a mean of 0.532, and 10% of sides."""
+    found = table_win_rate(soft(tmp_path / "s.json", [1.48] * 360 + [2.0] * 40)).as_dict()
+    assert found["win_rate"] == pytest.approx(0.532) and found["discrete_win_rate"] == 0.1
+    assert found["sentence"].startswith("new is preferred to old: new has a win rate of 53.2% over 400")
+    (said,) = (warning for warning in found["warnings"] if "wins and losses" in warning)
+    assert "new has 10.0% (95% interval 7." in said
+    agreed = table_win_rate(soft(tmp_path / "a.json", [1.1] * 90 + [1.9] * 10)).as_dict()
+    assert agreed["sentence"].startswith("old is preferred to new: new has a win rate of 18.0%")
+    assert not any("wins and losses" in warning for warning in agreed["warnings"])
+
+
+def test_what_settles_probabilities_is_of_their_interval(tmp_path: Path) -> None:
+    """With so many more of the same, the interval leaves 50% out; with a tenth fewer it does not."""
+    own = [1.2, 1.9, 1.7, 1.3, 1.8, 1.4] * 5
+    found = table_win_rate(soft(tmp_path / "s.json", own)).as_dict()
+    more = found["num_more_to_settle"]
+    assert f"about {more} more comparisons would settle it" in found["sentence"]
+    enough = table_win_rate(soft(tmp_path / "e.json", own * (1 + 2 * more // len(own)))).as_dict()
+    few = table_win_rate(soft(tmp_path / "f.json", own * (1 + more // 2 // len(own)))).as_dict()
+    assert enough["num_more_to_settle"] == 0 and enough["interval_95"][0] > 0.5
+    assert few["num_more_to_settle"] > 0 and few["interval_95"][0] <= 0.5
+
+
+def test_probabilities_that_a_missing_verdict_could_undo(tmp_path: Path) -> None:
+    held = table_win_rate(soft(tmp_path / "h.json", [1.9] * 40 + [None]))
+    assert held.sentence.endswith("1 comparison has no verdict and is not counted.")
+    assert "would not hold" not in held.sentence
+    undone = table_win_rate(soft(tmp_path / "u.json", [1.9] * 20 + [None] * 20))
+    assert "It would not hold if all missing verdicts had gone the other way." in undone.sentence
+
+
+def test_the_rows_that_are_printed_and_the_sentence_round_alike(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """34 of 50: 54.19% to 79.24%, outwards 54.1% to 79.3% wherever it stands."""
+    rows = [(f"Maps of old {n}", f"Old maps {n}", "1" if n < 34 else "0") for n in range(50)]
+    said = run(capsys, votes(tmp_path / "v.csv", rows))[1]
+    assert said.count("95% interval 54.1% to 79.3%") == 2
+    assert "79.2%" not in said
+
+
+def test_what_is_set_aside_is_said_with_its_reason(tmp_path: Path) -> None:
+    rows = [(f"Maps of old {n}", f"Old maps {n}", "1" if n else "perhaps") for n in range(3)]
+    warnings = table_win_rate(votes(tmp_path / "v.csv", rows)).warnings
+    (said,) = (warning for warning in warnings if "set aside" in warning)
+    assert said.startswith("1 row holds no judgement that can be read and is set aside; the first, line 2:")
+    assert '"new_text_preferred" is no choice' in said
+
+
+def test_verdicts_of_a_judge_that_failed_are_said_to_be(tmp_path: Path) -> None:
+    row = {
+        "id": "1", "prompt": "q", "completion_a": "x", "completion_b": "y", "generator_a": "old",
+        "generator_b": "new", "judge": "coin", "preferred": "b",
+    }  # fmt: skip
+    table = tmp_path / "verdicts.jsonl"
+    table.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    card = {"judge": "coin", "withheld_because": "coin failed the canaries null_answer"}
+    (tmp_path / "judge_card.json").write_text(json.dumps(card), encoding="utf-8")
+    first = table_win_rate(str(table), of="new").warnings[0]
+    assert first == "The judge's card, beside this file, says: coin failed the canaries null_answer"
+    (tmp_path / "judge_card.json").write_text(json.dumps(card | {"judge": "other"}), encoding="utf-8")
+    assert not any("card" in warning for warning in table_win_rate(str(table), of="new").warnings)

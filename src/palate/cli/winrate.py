@@ -105,5 +105,7 @@ def _count(number: int, noun: str) -> str:
 def _rate(rate: float | None, interval: list[float] | None) -> str:
     if rate is None:
         return "nothing to count"
-    said = "" if interval is None else f"  (95% interval {interval[0]:.1%} to {interval[1]:.1%})"
+    from palate.statistics.win_rates import interval_in_words
+
+    said = "" if interval is None else f"  ({interval_in_words(interval)})"
     return f"{rate:.1%}{said}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +12,8 @@ from palate.statistics.bradley_terry import Outcome as Game
 from palate.statistics.bradley_terry import rank
 from palate.statistics.corrected import AgreementCorrected, agreement_corrected_win_rate
 from palate.statistics.judged import JudgedWinRate, judged_win_rate
-from palate.statistics.win_rates import verdict_in_words
+from palate.statistics.several import shown_together
+from palate.statistics.win_rates import interval_in_words, verdict_in_words
 
 __all__ = ["ranking", "standing", "verdict_on"]
 
@@ -120,8 +120,8 @@ def _warnings(
                 leader, other = (of, against) if won else (against, of)
                 said.append(
                     f"At equal lengths the win rate of {of} is {controlled.win_rate:.1%} "
-                    f"({_interval(controlled.interval_95)}): that {leader} is preferred to {other} may be "
-                    "its length."
+                    f"({interval_in_words(controlled.interval_95)}): that {leader} is preferred to {other} "
+                    "may be its length."
                 )
     if corrected is not None:
         said += _of_correction(of, counts.is_settled, corrected)
@@ -136,7 +136,7 @@ def _of_correction(of: str, is_settled: bool, corrected: AgreementCorrected) -> 
         return [
             f"The judge agrees with people on {corrected.accuracy:.0%} of {corrected.num_known} comparisons. "
             f"With its errors taken out the win rate of {of} is {corrected.win_rate:.1%} "
-            f"({_interval(corrected.interval_95)}), which holds 50%."
+            f"({interval_in_words(corrected.interval_95)}), which holds 50%."
         ]
     return []
 
@@ -160,29 +160,30 @@ def ranking(contests: Sequence[Contest], judgements: Judgements, *, seed: int = 
 
 
 def verdict_on(win_rates: Sequence[dict[str, Any]], base: str) -> str:
-    """What may be said in the end: of two models the sentence on them, of more who is beyond the baseline."""
+    """What may be said in the end: of two models the sentence on them, of more who is beyond the baseline.
+
+    Of several, each is another chance to err: a claim has to stand with all their sign tests taken together.
+    """
     against_base = [row for row in win_rates if row["against"] == base]
     if len(against_base) == 1:
         return str(against_base[0]["sentence"])
-    better = [
-        row["of"] for row in against_base if row["win_rate"] is not None and row["interval_95"][0] > 0.5
-    ]
-    worse = [row["of"] for row in against_base if row["win_rate"] is not None and row["interval_95"][1] < 0.5]
-    parts = []
-    if better:
-        parts.append(f"preferred to {base}: {', '.join(better)}")
-    if worse:
-        parts.append(f"{base} is preferred to {', '.join(worse)}")
-    rest = [row["of"] for row in against_base if row["of"] not in (*better, *worse)]
-    if rest:
-        parts.append(f"no difference from {base} is shown for {', '.join(rest)}")
-    sentence = "; ".join(parts)
-    return f"{sentence[0].upper()}{sentence[1:]} (95% intervals, {len(against_base)} looks at chance)."
-
-
-def _interval(interval: tuple[float, float]) -> str:
-    low, high = interval
-    return f"95% interval {math.floor(low * 1000) / 10:.1f}% to {math.ceil(high * 1000) / 10:.1f}%"
+    judged = {row["of"]: row for row in against_base if row["win_rate"] is not None}
+    if not judged:
+        return "Nothing can be said: all verdicts are missing."
+    ahead = [name for name, row in judged.items() if row["interval_95"][0] > 0.5]
+    behind = [name for name, row in judged.items() if row["interval_95"][1] < 0.5]
+    shown = shown_together({name: row["sign_test_p"] for name, row in judged.items()})
+    alone = [name for name in (*ahead, *behind) if name not in shown]
+    looks = f"{len(judged)} sign tests taken together"
+    said_of = {
+        f"preferred to {base}: ": [name for name in ahead if name in shown],
+        f"less preferred than {base}: ": [name for name in behind if name in shown],
+        f"apart from {base} by an interval of its own, but not with {looks}: ": alone,
+        f"no difference from {base} is shown for ": [n for n in judged if n not in (*ahead, *behind)],
+        "no verdict on ": [row["of"] for row in against_base if row["of"] not in judged],
+    }
+    sentence = "; ".join(said + ", ".join(names) for said, names in said_of.items() if names)
+    return f"{sentence[0].upper()}{sentence[1:]} (95% intervals, {looks})."
 
 
 def _listed(interval: tuple[float, float] | None) -> list[float] | None:

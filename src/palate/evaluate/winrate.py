@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from palate.data.judgements import Judged, JudgementTable, read_judgements
 from palate.errors import DataError
+from palate.evaluate.table_wording import as_sides, num_more_to_settle, sentence_on
 from palate.evaluate.unfinished import unfinished_signs
 from palate.statistics.judged import JudgedWinRate, judged_win_rate
 from palate.statistics.sample_size import comparisons_for_interval
-from palate.statistics.win_rates import verdict_in_words
+from palate.statistics.win_rates import interval_in_words
 
 __all__ = ["TableWinRate", "table_win_rate"]
 
@@ -60,7 +63,7 @@ class TableWinRate:
             "discrete_win_rate": self.figures.discrete_win_rate,
             "discrete_interval_95": list(counts.interval_95),
             "sign_test_p": counts.sign_test_p,
-            "num_more_to_settle": counts.num_more_to_settle,
+            "num_more_to_settle": num_more_to_settle(self.figures, self.table.rows),
             "within": None
             if self.within is None
             else {
@@ -120,7 +123,7 @@ def table_win_rate(
         without,
         own if has_texts else None,
         other if has_texts else None,
-        verdict_in_words(figures.counts, table.of, others),
+        sentence_on(figures, table.rows, table.of, others),
         tuple(_warnings(table, figures, without, (own, other))),
         within,
     )
@@ -155,8 +158,12 @@ def _warnings(
             f'Nothing says who wrote which side: this is the win rate of side "{table.of}", whatever stood '
             "there."
         )
+    if (withheld := _withheld(table)) is not None:
+        said.append(withheld)
     if without is not None:
         said.append(_of_unfinished(table, figures, without, unfinished))
+    if figures.is_soft and (sides := as_sides(figures, table.of)) is not None:
+        said.append(sides)
     if figures.length_controlled is not None:
         said += figures.length_controlled.warnings
     prompts = Counter(row.prompt for row in table.rows if row.score is not None)
@@ -169,12 +176,18 @@ def _warnings(
             "one for a model."
         )
     if figures.counts.num_missing:
+        num = figures.counts.num_missing
+        few = "1 comparison has" if num == 1 else f"{num:,} comparisons have"
         said.append(
-            f"{figures.counts.num_missing} comparisons have no verdict. They are not counted; if they are "
-            "the hard ones, the rest is not a fair sample."
+            f"{few} no verdict. If the missing ones are the hard ones, the rest is not a fair sample."
         )
     if table.set_aside:
-        said.append(f"{len(table.set_aside)} rows could not be read and are set aside.")
+        num, first = len(table.set_aside), table.set_aside[0]
+        rows = "1 row holds" if num == 1 else f"{num:,} rows hold"
+        said.append(
+            f"{rows} no judgement that can be read and {'is' if num == 1 else 'are'} set aside; the first, "
+            f"line {first.line}: {first.reason}"
+        )
     return said
 
 
@@ -183,7 +196,7 @@ def _of_unfinished(
 ) -> str:
     num_rows = len(table.rows)
     against = " and ".join(table.against)
-    counts = without.counts
+    counts, own = without.counts, without.win_rate
     parts = [
         f"Answers look cut off or unclosed: {unfinished[0]} of {num_rows} of {table.of}, {unfinished[1]} of "
         f"{num_rows} of {against}"
@@ -191,19 +204,38 @@ def _of_unfinished(
     if _differ(unfinished, num_rows):
         worse = table.of if unfinished[0] > unfinished[1] else against
         parts.append(f", which {worse} may be losing by, and not by what it says")
-    if counts.win_rate is None:
+    if own is None:
         return "".join(parts) + ". Without these rows nothing is left."
-    before = figures.counts.win_rate or 0.0
-    low, high = (round(100 * end, 1) for end in counts.interval_95)
+    before = figures.win_rate or 0.0
     parts.append(
         f". Without these rows: {counts.num_wins} of {counts.num_comparisons}, a win rate of "
-        f"{counts.win_rate:.1%} instead of {before:.1%} (95% interval {low}% to {high}%, sign test p = "
+        f"{own:.1%} instead of {before:.1%} ({interval_in_words(without.interval_95)}, sign test p = "
         f"{counts.sign_test_p:.3g})"
     )
-    lost = figures.counts.is_settled and not counts.is_settled
+    lost = _leaves_half_out(figures) and not _leaves_half_out(without)
     if lost or figures.counts.sign_test_p <= _CHANCE < counts.sign_test_p:
         parts.append(": what the table shows rests on them, in part")
     return "".join(parts) + "."
+
+
+def _leaves_half_out(figures: JudgedWinRate) -> bool:
+    low, high = figures.interval_95
+    return not low <= 0.5 <= high
+
+
+def _withheld(table: JudgementTable) -> str | None:
+    """Why the judge whose verdicts these are is not to be believed, where the card beside them says so."""
+    card_file = Path(table.source).with_name("judge_card.json")
+    if table.layout != "verdicts" or not card_file.is_file():
+        return None
+    try:
+        card = json.loads(card_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # the table is what was asked about, and it could be read
+    if not isinstance(card, dict) or card.get("judge") not in table.judges:
+        return None
+    because = card.get("withheld_because")
+    return f"The judge's card, beside this file, says: {because}" if because else None
 
 
 def _differ(unfinished: tuple[int, int], num_rows: int) -> bool:

@@ -22,6 +22,7 @@ __all__ = [
     "WinRate",
     "bootstrap_interval",
     "comparisons_needed",
+    "interval_in_words",
     "outcomes_of",
     "score_interval",
     "sign_test",
@@ -223,9 +224,8 @@ def verdict_in_words(result: WinRate, a: str = "tuned", b: str = "base") -> str:
     if result.win_rate is None:
         missing = f": all {result.num_missing} verdicts are missing" if result.num_missing else ""
         return f"Nothing can be said about {a} and {b}{missing or ': nothing was compared'}."
-    low, high = result.interval_95
-    # Rounded outwards, so that the words never claim a narrower interval than the numbers do.
-    interval = f"95% interval {math.floor(low * 1000) / 10:.1f}% to {math.ceil(high * 1000) / 10:.1f}%"
+    low = result.interval_95[0]
+    interval = interval_in_words(result.interval_95)
     figures = (
         f"{a} has a win rate of {result.win_rate:.1%} over {_count(result.num_comparisons, 'comparison')}"
     )
@@ -251,6 +251,12 @@ def verdict_in_words(result: WinRate, a: str = "tuned", b: str = "base") -> str:
         missing = _count(result.num_missing, "comparison")
         sentences.append(f"{missing} {verbs[0]} no verdict and {verbs[1]} not counted.")
     return " ".join(sentences)
+
+
+def interval_in_words(interval_95: Sequence[float]) -> str:
+    """`95% interval 54.1% to 79.3%`: rounded outwards, so that words never claim less width than numbers."""
+    low, high = interval_95
+    return f"95% interval {math.floor(low * 1000) / 10:.1f}% to {math.ceil(high * 1000) / 10:.1f}%"
 
 
 _SCORES: dict[Outcome, float] = {"win": 1.0, "tie": 0.5, "loss": 0.0}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from palate.evaluate.style.permuting import Closer, Distance, Measure
+from palate.statistics.several import shown_together
 
 __all__ = ["in_words"]
 
-_LEVEL = 0.05
 _OF_SUBJECTS: tuple[Measure, ...] = ("words", "delta")
 """What is different between any two subjects, whoever writes."""
 
@@ -30,7 +30,7 @@ def in_words(models: Mapping[str, Found], *, subjects_differ: bool) -> str:
     if not others:
         return _standing(base, models[base][0], _sure({base: models[base][0]}, subjects_differ))
     p_values = {(name, m): closer.p for name in others for m, closer in models[name][1].items()}
-    shown = _holm(p_values)
+    shown = shown_together(p_values)
     apart = _sure({name: models[name][0] for name in others}, subjects_differ)
     said = []
     for name in others:
@@ -70,7 +70,7 @@ def _standing(name: str, distances: Mapping[Measure, Distance], apart: set[Key])
 
 
 def _sure(models: Mapping[str, Mapping[Measure, Distance]], subjects_differ: bool) -> set[Key]:
-    return _holm(
+    return shown_together(
         {
             (name, measure): found.permutation_p
             for name, distances in models.items()
@@ -78,15 +78,6 @@ def _sure(models: Mapping[str, Mapping[Measure, Distance]], subjects_differ: boo
             if subjects_differ or measure not in _OF_SUBJECTS
         }
     )
-
-
-def _holm(p_values: Mapping[Key, float]) -> set[Key]:
-    shown: set[Key] = set()
-    for key, p in sorted(p_values.items(), key=lambda item: item[1]):
-        if p * (len(p_values) - len(shown)) > _LEVEL:
-            break
-        shown.add(key)
-    return shown
 
 
 def _measured(measures: Sequence[Measure], closer: Mapping[Measure, Closer]) -> str:
