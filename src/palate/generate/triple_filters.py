@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from palate.data.audit.unseen_context import speaks_of_unseen_text
+from palate.data.unseen_text import speaks_of_unseen_text
 from palate.errors import CallError
 
 __all__ = ["Triple", "TripleFilters", "is_well_formed"]

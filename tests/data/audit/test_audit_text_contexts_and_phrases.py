@@ -10,7 +10,7 @@ from auditing_rows import finding_of, lines_of, make_clean_rows, pair
 
 from palate.data.audit import phrases
 from palate.data.audit.phrases import difference_in_deviations
-from palate.data.audit.unseen_context import MAX_CHARACTERS, speaks_of_unseen_text
+from palate.data.unseen_text import MAX_CHARACTERS, speaks_of_unseen_text
 
 
 def names(audit):
