@@ -246,7 +246,7 @@ def test_where_nothing_varies_there_is_no_interval() -> None:
     same = difference_of("m", of_losses([1.0] * 9), of_losses([1.0] * 9))
     gain = difference_of("m", scores([0.25] * 4), scores([0.5] * 4))
     assert (same.interval_95, gain.interval_95, gain.shown) == (None, None, "")
-    assert "4 questions, which give no interval" in in_words([gain])
+    assert "+0.250, no interval)" in in_words([gain])
 
 
 def test_a_group_weighs_its_tasks_as_the_harness_does() -> None:

@@ -46,7 +46,7 @@ def _named(row: BenchmarkDifference) -> str:
         f"{row.difference:+,.{digits}f}"
     )
     if row.interval_95 is None:
-        return f"{change}, {row.num_samples:,} questions, which give no interval)"
+        return f"{change}, no interval)"
     # Rounded outwards, so that the words never claim a narrower interval than the numbers do.
     unit = 10**digits
     low, high = math.floor(row.interval_95[0] * unit) / unit, math.ceil(row.interval_95[1] * unit) / unit

@@ -15,7 +15,7 @@ from palate.evaluate.fears import Fears, Flags, flag_answers, look_for_fears
 from palate.evaluate.judgements import Contest, Judgements, contests_of, rights_of
 from palate.evaluate.pair_accuracy import HeldOutPairs
 from palate.evaluate.standings import ranking, standing, verdict_on
-from palate.evaluate.style import StyleComparison, compare_style
+from palate.evaluate.style import compare_style
 from palate.evaluate.unchanged import measured_benchmarks, measured_drift, measured_pair_accuracy
 from palate.evaluate.worse import worse_prompts
 from palate.recipe import CompareOptions, ModelOptions
@@ -104,7 +104,8 @@ def compare_models(
     comparison["style"] = None
     if style_target is not None:
         texts = {name: [[a.text for a in own] for own in of] for name, of in answered.answers.items()}
-        comparison["style"] = _style(compare_style(texts, style_target, seed=seed), options.style)
+        found = compare_style(texts, style_target, seed=seed)
+        comparison["style"] = {"target": options.style} | found.as_dict()
     drifted = measured_drift(answered.answers, named, neutral_texts, options, model, watcher)
     comparison |= drifted.as_dict()
     accuracy = measured_pair_accuracy(named, pairs, model, watcher)
@@ -319,22 +320,4 @@ def _figures(
         "mean_length_characters": fmean(len(text) for text in texts),
         "finished_share": fmean(answer.finished for own in answers for answer in own),
         "distinct_share": len(set(texts)) / len(texts),
-    }
-
-
-def _style(found: StyleComparison, target: str | None) -> dict[str, Any]:
-    return {
-        "target": target,
-        "num_prompts": found.num_prompts,
-        "num_documents": found.num_documents,
-        "num_pieces": found.num_pieces,
-        "models": {
-            name: {
-                "distances": {measure: asdict(distance) for measure, distance in own.distances.items()},
-                "telling_words": [asdict(telling) for telling in own.telling_words],
-            }
-            for name, own in found.models.items()
-        },
-        "closer_p": dict(found.closer_p),
-        "warnings": list(found.warnings),
     }

@@ -12,8 +12,7 @@ from pydantic import ValidationError
 
 from palate.asking import Asker, Endpoint, ResponseStore, default_store_path
 from palate.data import read_prompts
-from palate.data.documents import read_documents
-from palate.errors import DataError, RecipeError, WorkError
+from palate.errors import RecipeError, WorkError
 from palate.evaluate.compare import Judging, compare_models, held_out_accuracy
 from palate.evaluate.contestants import Contestant
 from palate.evaluate.pair_accuracy import HeldOutPairs
@@ -29,6 +28,7 @@ from palate.pipeline.diagnosing import diagnose_stage
 from palate.pipeline.judges import DEFAULT_BATCH_SIZE, AskerOf, build_judge
 from palate.pipeline.preferences import held_out_pairs, read_pairs_file
 from palate.pipeline.unasked import unasked_prompts
+from palate.pipeline.wanted_texts import read_neutral_texts, read_target
 from palate.playground import held_out_prompts
 from palate.playground.neutral import neutral_texts
 from palate.recipe import CompareOptions, ModelOptions, Recipe, load_recipe
@@ -263,9 +263,10 @@ def check_comparison(options: CompareOptions) -> None:
         read_pairs_file(options)
     if options.votes is not None:
         read_cast_votes(options.votes)
-    for documents in (options.style, options.neutral_text):
-        if documents is not None:
-            _texts(documents)
+    if options.style is not None:
+        read_target(options.style)
+    if options.neutral_text is not None:
+        read_neutral_texts(options.neutral_text)
     check_comparison_benchmarks(options)
 
 
@@ -342,9 +343,8 @@ def _compare(
             return _compare(contestants, prompts, pairs, options, folder, model, seed, watcher, plain)
     votes = read_cast_votes(options.votes) if options.votes is not None else ()
     check_comparison_benchmarks(options)
-    target = None
-    if options.style is not None:
-        target = _texts(options.style)
+    target, of_target = read_target(options.style) if options.style is not None else (None, [])
+    neutral, of_neutral = _neutral_texts(contestants, options)
     specs = judge_specs(options)
     comparison = compare_models(
         contestants,
@@ -355,22 +355,24 @@ def _compare(
         judging=_judging(options, specs, votes, asking, folder, seed, watcher),
         votes=votes if specs else (),
         style_target=target,
-        neutral_texts=_neutral_texts(contestants, options),
+        neutral_texts=neutral,
         pairs=pairs,
         batch_size=asking.batch_size,
         seed=seed,
         watcher=watcher,
     )
     comparison["seed"] = seed
-    comparison["warnings"] += unasked_prompts(options)
+    comparison["warnings"] += [*of_target, *of_neutral, *unasked_prompts(options)]
     return comparison
 
 
-def _neutral_texts(contestants: Sequence[Contestant], options: CompareOptions) -> Sequence[str]:
-    """A file's or a folder's; the playground has its own."""
+def _neutral_texts(
+    contestants: Sequence[Contestant], options: CompareOptions
+) -> tuple[Sequence[str], Sequence[str]]:
+    """A file's or a folder's, and in words what was not read; the playground has its own."""
     if options.neutral_text is not None:
-        return _texts(options.neutral_text)
-    return neutral_texts() if options.drift and contestants[0].source == PLAYGROUND else ()
+        return read_neutral_texts(options.neutral_text)
+    return (neutral_texts() if options.drift and contestants[0].source == PLAYGROUND else ()), ()
 
 
 def _judging(
@@ -395,19 +397,6 @@ def _judging(
     return judging_of(
         judge, kind, votes, folder / "evaluation" / "verdicts.jsonl", options, seed=seed, watcher=watcher
     )
-
-
-def _texts(source: str) -> list[str]:
-    """Of documents.
-
-    Raises:
-        DataError: there are none, or nothing says which column holds them.
-    """
-    try:
-        return [document.text for document in read_documents(source)[0]]
-    except DataError as error:
-        wanted = "name .txt or .md files, a folder of them, or rows with a column of texts"
-        raise DataError(error.what, where=error.where, why=error.why, next=wanted) from None
 
 
 def _runs_among(models: Sequence[str]) -> dict[str, Recipe]:

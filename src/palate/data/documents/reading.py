@@ -99,6 +99,7 @@ def _of_file(path: str, text_column: str | None, name: str) -> Iterator[Document
         yield _of_text("\n".join(line for _, line in read_lines(path)), path, name)
         return
     if format_of(path) not in FORMATS:
+        _refuse_nothing(path)
         raise DataError(
             f'"{excerpt(format_of(path))}" is no format documents are read from',
             where=path,
@@ -112,6 +113,17 @@ def _of_file(path: str, text_column: str | None, name: str) -> Iterator[Document
     column = _text_column(columns, text_column, path)
     for row in rows:
         yield _of_row(row, column, path)
+
+
+def _refuse_nothing(path: str) -> None:
+    try:
+        is_there = Path(path).exists()
+    except OSError:
+        is_there = False
+    if not is_there:
+        raise DataError(
+            "no such file or folder", where=path, next="check the path; it is relative to where you are"
+        )
 
 
 def _of_text(text: str, path: str, name: str) -> Document | SetAside:
