@@ -111,6 +111,23 @@ def leaked(shop: Workshop) -> Path:
     )
 
 
+def thrown(shop: Workshop, objective: str) -> Path:
+    """Steps far too large: away at once."""
+    return shop.run(
+        f"thrown-{objective}",
+        marked(60),
+        f"objective.type={objective}",
+        "model.adapter=null",
+        "data.eval_fraction=0.1",
+        num_steps=22,
+        learning_rate=1.0,
+    )
+
+
+def chance(shop: Workshop) -> Path:
+    return shop.run("chance", by_chance(240), "data.eval_fraction=0.5", num_steps=28, learning_rate=3e-3)
+
+
 def sound(shop: Workshop) -> Path:
     """Noisy as people's labels are, learnt in one pass, measured on enough."""
     return shop.run(
@@ -248,3 +265,18 @@ def test_a_slow_run_is_told_a_larger_rate_of_which_it_would_have_learnt(shop: Wo
     (seen,) = findings(diagnose_run(slow(shop)), "learning_rate_low")
     assert seen.recipe_key == "train.learning_rate"
     assert 6e-5 <= float(seen.recipe_value) <= 3e-4
+
+
+@pytest.mark.parametrize(("objective", "case"), [("dpo", "far"), ("simpo", "less_likely")])
+def test_a_model_that_is_thrown_away_is_told_with_a_reference_or_without(
+    shop: Workshop, objective: str, case: str
+) -> None:
+    (seen,) = findings(diagnose_run(thrown(shop, objective)), "kl_runaway")
+    assert (seen.case, seen.severity, seen.recipe_key) == (case, "error", "train.learning_rate")
+    assert _is_well_said(seen.as_dict())
+
+
+def test_sides_that_nothing_tells_apart_are_not_learnt(shop: Workshop) -> None:
+    """On 120 prompts an accuracy near 50% is known to 9 points: under 60% or not, it may be a coin's."""
+    (seen,) = findings(diagnose_run(chance(shop)), "preference_not_learnt")
+    assert (seen.case, seen.severity) in {("coin", "error"), ("not_shown", "warning")}

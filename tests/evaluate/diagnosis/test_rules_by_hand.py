@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from palate.errors import PalateError
 from palate.evaluate.diagnosis import RULES, diagnose, diagnose_run
-from palate.evaluate.diagnosis.curves import Metrics, MetricsRow, Series
+from palate.evaluate.diagnosis.curves import Metrics, MetricsRow, Series, read_metrics
 from palate.evaluate.diagnosis.facts import Facts
 from palate.evaluate.diagnosis.trends import difference_z, later_part, mean_of, running_median, trend_of
 from palate.recipe import parse_recipe
@@ -395,3 +395,125 @@ def test_what_is_no_metrics_file_is_refused_in_a_sentence(tmp_path: Path, text: 
         diagnose_run(tmp_path)
     except PalateError as error:
         assert "metrics.jsonl" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("away", "slope", "case"),
+    [(3.5, 0.02, "growing"), (3.5, -0.02, None), (2.5, 0.02, None), (6, -0.02, "far"), (6, 0.02, "growing")],
+)
+def test_a_model_that_is_gone_is_told_of_whether_it_goes_on_or_not(
+    away: float, slope: float, case: str | None
+) -> None:
+    """A distance of d nats is a kl of d^2 / 2; it is read over the last ten of forty steps. It is not there
+    in the first ten."""
+    metrics = curves(
+        steps(40, kl=lambda s: 0.1 if s < 12 else (away + slope * (s - 35)) ** 2 / 2 + noise(s) / 100)
+    )
+    found = seen("kl_runaway", metrics, facts())
+    assert [each.case for each in found] == ([case] if case else [])
+    if case == "far":
+        assert (found[0].recipe_key, found[0].recipe_value) == ("train.learning_rate", 5e-6)
+
+
+def test_a_model_that_was_thrown_away_at_once_needs_smaller_steps_not_a_stronger_pull() -> None:
+    metrics = curves(steps(40, kl=lambda s: 0.0 if s == 1 else 20.0 + s))
+    (found,) = seen("kl_runaway", metrics, facts())
+    assert (found.case, found.recipe_key) == ("far", "train.learning_rate")
+
+
+def test_a_fault_that_another_one_explains_is_not_told_beside_it() -> None:
+    """A model that jumps about is wrong on held-out pairs for that; and one that learns nothing needs no
+    larger steps."""
+    sure = {"rewards_accuracy": lambda s: 0.65 + noise(s) / 10}
+    noisy = margins(130, 70, 1.0)
+    steady = diagnose(curves(steps(40, loss=lambda s: 0.6, **sure)), facts(held_out=noisy))
+    jumpy = diagnose(curves(steps(40, loss=lambda s: 0.7 if s == 1 else 3.0, **sure)), facts(held_out=noisy))
+    assert [found.rule for found in steady.findings] == ["noisy_labels"]
+    assert [found.rule for found in jumpy.findings] == ["learning_rate_high"]
+    assert jumpy.not_applicable["noisy_labels"] == "what it would look at comes of learning_rate_high"
+    small = {"rewards_margin": lambda s: s / 2000, "kl": lambda s: 1e-3}
+    for right, rule in ((80, "learning_rate_low"), (60, "preference_not_learnt")):
+        about = facts(held_out=margins(right, 120 - right, 1.0))
+        found = diagnose(curves(steps(40, **small)), about)
+        assert [each.rule for each in found.findings if each.rule.startswith(("l", "p"))] == [rule]
+
+
+@pytest.mark.parametrize(
+    ("fall", "scatter", "told"), [(4.0, 0.1, True), (2.0, 0.1, False), (4.0, 3.0, False), (-4.0, 0.1, False)]
+)
+def test_without_a_reference_chosen_completions_tell_it(fall: float, scatter: float, told: bool) -> None:
+    metrics = curves(
+        steps(40, logps_chosen_per_token=lambda s: -2.0 - (fall if s > 5 else 0.0) + scatter * noise(s))
+    )
+    found = seen("kl_runaway", metrics, facts("objective.type=simpo"))
+    assert [each.case for each in found] == (["less_likely"] if told else [])
+    if told:
+        assert found[0].evidence["fall_per_token"] == pytest.approx(4.0, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "case"),
+    [
+        (60, 60, "coin"),  # 41 to 59%
+        (65, 55, "not_shown"),  # 45 to 63%
+        (72, 48, None),  # 51 to 68%
+        (20, 80, "against_labels"),
+        (16, 14, None),  # 36 to 70%: evaluation_too_small says it
+        (9, 9, None),
+    ],
+)
+def test_what_may_be_a_coin_is_told_by_one_rule_or_the_other(
+    right: int, wrong: int, case: str | None
+) -> None:
+    metrics = curves(steps(40, kl=lambda s: 0.1))
+    found = seen("preference_not_learnt", metrics, facts(held_out=margins(right, wrong, 1.0)))
+    assert ([each.case for each in found] if isinstance(found, list) else []) == ([case] if case else [])
+    if case:
+        assert found[0].severity == ("warning" if case == "not_shown" else "error")
+
+
+def test_pairs_of_one_prompt_count_for_as_many_as_they_are_worth() -> None:
+    """Twenty prompts of ten pairs: where a prompt's are all right or all wrong they are twenty witnesses;
+    where each prompt has seven of ten right they are as good as alone."""
+    alike = [(str(n), 1.0 if n % 2 else -1.0) for n in range(20) for _ in range(10)]
+    apart = [(str(n), 1.0 if k < 7 else -1.0) for n in range(20) for k in range(10)]
+    counts = [
+        facts(
+            held_out={"pairs": [{"prompt": prompt, "reward_margin": margin} for prompt, margin in pairs]},
+            data={"eval": {"num_pairs": 200, "num_prompts": 20}},
+        ).num_witnesses()
+        for pairs in (alike, apart)
+    ]
+    assert counts[0] == pytest.approx(20, abs=1)
+    assert counts[1] > 150  # the interval of 70% of 200 would be as wide, and a little wider than seen here
+    assert facts(data={"eval": {"num_pairs": 200, "num_prompts": 20}}).num_witnesses() == 20
+    assert facts().num_witnesses() is None
+
+
+def test_beside_gradients_that_died_a_spike_is_measured_against_the_first() -> None:
+    """0.05 at first, 0.5 at step 4, and 1e-9 from then on: ten times, not five hundred million."""
+    metrics = curves(steps(40, grad_norm=lambda s: 0.5 if s == 4 else 0.05 if s < 6 else 1e-9))
+    (found,) = seen("gradient_spikes", metrics, facts("train.max_grad_norm=null"))
+    assert found.evidence["times_the_usual"] == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"split": "train", "step": 2, "loss": 1' + "0" * 400 + "}", '{"split": "train", "step": 2}\ufeff'],
+)
+def test_lines_that_only_look_odd_are_read_or_refused(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "metrics.jsonl"
+    file.write_text(f'\ufeff{{"split": "train", "step": 1, "loss": 1.0}}\n{line}\n', encoding="utf-8")
+    if line.endswith("}"):
+        found = read_metrics(file)
+        assert found is not None and found.train[0].values["loss"] == 1.0
+        assert math.isnan(found.train[1].values["loss"])
+    else:
+        with pytest.raises(PalateError, match="damaged"):
+            read_metrics(file)
+
+
+def test_a_line_nested_without_end_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text("[" * 100_000 + "\n{}\n")
+    with pytest.raises(PalateError, match="nested too deeply"):
+        read_metrics(tmp_path / "metrics.jsonl")

@@ -61,7 +61,7 @@ def read_metrics(path: Path) -> Metrics | None:
     Raises ArtifactError where a line other than an unfinished last one cannot be read.
     """
     try:
-        text = path.read_bytes().decode("utf-8", errors="replace")
+        text = path.read_bytes().decode("utf-8-sig", errors="replace")
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -92,7 +92,10 @@ def read_metrics(path: Path) -> Metrics | None:
 
 
 def _parse_line(line: str) -> tuple[str, MetricsRow]:
-    content = json.loads(line)
+    try:
+        content = json.loads(line)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     if not isinstance(content, dict):
         raise TypeError(f"expected a JSON object, found {type(content).__name__}")
     split, step = content.get("split"), content.get("step")
@@ -111,5 +114,8 @@ def _number(key: str, value: Any) -> float | None:
     if isinstance(value, bool | str):
         return None
     if isinstance(value, int | float):
-        return float(value) if math.isfinite(value) else math.nan
+        try:
+            return float(value) if math.isfinite(value) else math.nan
+        except OverflowError:  # a whole number beyond what a float can hold
+            return math.nan
     raise ValueError(f"{key} = {value!r}: expected a number")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from palate import durable
 from palate.errors import ArtifactError
 from palate.evaluate.diagnosis.curves import Metrics, read_metrics, series
 from palate.evaluate.diagnosis.facts import Facts, figure, read_facts
-from palate.evaluate.diagnosis.finding import Finding, NotApplicable
+from palate.evaluate.diagnosis.finding import Finding, NotApplicable, Seen
 from palate.evaluate.diagnosis.rules import RULES
 from palate.evaluate.diagnosis.trends import values_of
 
@@ -45,8 +45,7 @@ class Diagnosis:
 
 def diagnose(metrics: Metrics, facts: Facts, *, live: bool = False) -> Diagnosis:
     """Every rule over these curves; with `live` those only that can be told before the run is over."""
-    findings: list[Finding] = []
-    checked: list[str] = []
+    seen_by: dict[str, Sequence[Seen]] = {}
     not_applicable: dict[str, str] = {}
     for name, rule in RULES.items():
         if live and not rule.live:
@@ -57,12 +56,17 @@ def diagnose(metrics: Metrics, facts: Facts, *, live: bool = False) -> Diagnosis
         if isinstance(seen, NotApplicable):
             not_applicable[name] = seen.why
             continue
-        checked.append(name)
-        findings += [Finding.of(rule, each) for each in seen]
+        seen_by[name] = seen
+    for name in list(seen_by):
+        causes = [cause for cause in RULES[name].explained_by if seen_by.get(cause)]
+        if seen_by[name] and causes:
+            not_applicable[name] = f"what it would look at comes of {causes[0]}"
+            del seen_by[name]
+    findings = [Finding.of(RULES[name], each) for name, seen in seen_by.items() for each in seen]
     findings.sort(key=lambda finding: _GRAVEST_FIRST.index(finding.severity))
     return Diagnosis(
         findings=tuple(findings),
-        rules_checked=tuple(checked),
+        rules_checked=tuple(seen_by),
         not_applicable=not_applicable,
         best_step=_best_step(metrics, facts),
     )

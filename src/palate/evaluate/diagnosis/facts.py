@@ -11,7 +11,7 @@ from typing import Any
 
 from palate.errors import ArtifactError
 from palate.recipe import Objective, Recipe, load_recipe
-from palate.statistics.win_rates import Outcome, WinRate, wilson_interval, win_rate
+from palate.statistics.win_rates import Outcome, WinRate, win_rate
 
 __all__ = ["Accuracy", "Facts", "figure", "read_facts"]
 
@@ -98,12 +98,19 @@ class Facts:
         num_prompts = len({prompt for prompt, _ in pairs})
         return Accuracy(found.win_rate, found.interval_95, len(pairs), num_prompts)
 
-    def interval_of(self, accuracy: float) -> tuple[float, float] | None:
-        """The interval of another evaluation's accuracy, as if a prompt's pairs were one witness."""
-        num = self.num_eval_prompts
-        if num is None or num < 1:
-            return None
-        return wilson_interval(accuracy * num, (1 - accuracy) * num)
+    def num_witnesses(self) -> float | None:
+        """How many independent held-out pairs would tell as much as there are.
+
+        A prompt's pairs may go together, so it lies between the numbers of prompts and of pairs, where the
+        interval at the best evaluation, which counts prompts, puts it; that of prompts if there is none.
+        """
+        num_prompts, found = self.num_eval_prompts, self.accuracy_at_best()
+        if not num_prompts or found is None:
+            return num_prompts or None
+        low, high = found.interval_95
+        error = (high - low) / (2 * 1.96)
+        told = found.value * (1 - found.value) / error**2 if error > 0 else 0.0
+        return min(max(told, num_prompts), max(found.num_pairs, num_prompts))
 
     def _pairs(self) -> list[tuple[str, float]]:
         found = self.held_out.get("pairs")

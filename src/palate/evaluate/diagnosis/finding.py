@@ -52,7 +52,8 @@ class Rule:
 
     sentences: what it says, by case, with the names of evidence in braces as `str.format` takes them; ""
     is the case of a rule with one sentence. meaning: what it means where it is seen. remedy: what to do
-    next. live: whether it can be told before the run is over. reason: where its thresholds come from.
+    next. live: whether it can be told before the run is over. explained_by: rules of faults that look like
+    this one too; where they speak it keeps silent. reason: where its thresholds come from.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Rule:
     reason: str
     check: Check
     live: bool = True
+    explained_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,7 +81,7 @@ def _too_good(metrics: Metrics, facts: Facts) -> list[Seen]:
     """Later epochs teach pairs by heart. If held-out ones come along, they are among them: fresh pairs, those
     of the first epoch just before they were learnt, show how well pairs are told apart that are not. Unless
     the model was still learning then: their margin grew, and it may simply have become better since."""
-    num = facts.num_eval_prompts
+    num = facts.num_witnesses()
     if not facts.learns_from_pairs or facts.batch_size is None or not num:
         return []
     rows = [row for row in metrics.train if row.values.get("epoch", math.nan) <= 1 + 1e-9]

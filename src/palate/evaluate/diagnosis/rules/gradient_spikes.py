@@ -30,17 +30,18 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
     around = running_median(norms, _WIDTH)
     # Once most pairs are learnt the norms fall, and a pair that is not is no spike: it has to be large beside
     # the run's first gradients too, when everything was still to be learnt.
-    limit = np.maximum(_TIMES * around, _TIMES_FIRST * float(np.median(norms[:_NUM_FIRST])))
+    first = float(np.median(norms[:_NUM_FIRST]))
+    limit = np.maximum(_TIMES * around, _TIMES_FIRST * first)
     spikes = np.flatnonzero((norms > limit) & (norms > 0))
     if not len(spikes):
         return []
     worst = int(spikes[np.argmax(norms[spikes])])
-    times = float(norms[worst] / around[worst]) if around[worst] > 0 else None
+    usual_there = max(float(around[worst]), first)  # beside what died away anything is a multitude
     named = ", ".join(str(step) for step in steps[spikes][:_MAX_NAMED].tolist())
     more = ", …" if len(spikes) > _MAX_NAMED else ""
     clipped = facts.recipe.train.max_grad_norm
     harmless = clipped is not None and bool((clipped <= limit[spikes]).all())
-    usual = max(float(np.median(norms)), float(np.median(norms[:_NUM_FIRST])))
+    usual = max(float(np.median(norms)), first)
     return [
         Seen(
             case="clipped" if harmless else "not_clipped",
@@ -53,8 +54,8 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
                 "spike_steps": named + more,
                 "worst_step": int(steps[worst]),
                 "largest_norm": float(norms[worst]),
-                "median_around": float(around[worst]),
-                "times_the_median": times,
+                "usual_norm": usual_there,
+                "times_the_usual": float(norms[worst]) / usual_there if usual_there > 0 else None,
                 "max_grad_norm": clipped,
             },
             recipe_key="train.max_grad_norm",
@@ -67,10 +68,10 @@ RULE = Rule(
     name="gradient_spikes",
     sentences={
         "clipped": "The gradient is far above those around it at {num_spikes} of {num_steps} steps "
-        "({spike_steps}): at step {worst_step} its norm is {largest_norm:.3g}, where {median_around:.3g} "
+        "({spike_steps}): at step {worst_step} its norm is {largest_norm:.3g}, where {usual_norm:.3g} "
         "is usual; it was clipped to {max_grad_norm:g}.",
         "not_clipped": "The gradient is far above those around it at {num_spikes} of {num_steps} steps "
-        "({spike_steps}): at step {worst_step} its norm is {largest_norm:.3g}, where {median_around:.3g} "
+        "({spike_steps}): at step {worst_step} its norm is {largest_norm:.3g}, where {usual_norm:.3g} "
         "is usual.",
     },
     meaning="A few batches pull much harder than all others: where nothing clips them one odd row may decide "

@@ -71,4 +71,5 @@ RULE = Rule(
     "to be 3 standard errors from 0, so that a run which learns nothing is not told to learn nothing faster.",
     check=_check,
     live=False,
+    explained_by=("preference_not_learnt",),
 )

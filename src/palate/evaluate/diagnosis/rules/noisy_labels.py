@@ -57,7 +57,7 @@ def _seen(found: Accuracy, facts: Facts, as_sure: float) -> Seen:
             "wrong_to_right_margin": as_sure,
         },
         recipe_key="objective.label_smoothing" if smoothing is not None else "objective.type",
-        recipe_value=round(min(flipped, 0.45), 2) if smoothing is not None else "ipo",
+        recipe_value=round(min(1 - found.interval_95[1], 0.45), 2) if smoothing is not None else "ipo",
     )
 
 
@@ -71,11 +71,13 @@ RULE = Rule(
     },
     meaning="Many labels contradict what the rest teach: annotators or a judge disagree, or sides were mixed "
     "up. Two tastes in one file look alike.",
-    remedy="Set objective.label_smoothing to about the implied share, or take objective.type ipo; look at "
-    "the held-out pairs the model is surest are wrong, and at the judge card or the annotators' agreement.",
+    remedy="Set objective.label_smoothing to the least share that is likely, or take objective.type ipo; "
+    "look at the held-out pairs the model is surest are wrong, and at the judge card or the annotators' "
+    "agreement.",
     reason="The interval of the held-out accuracy lies between 50% and 75%, training accuracy has no upward "
     "slope over the last half, and margins on pairs against the model are 0.75 of the others or more: hard "
     "pairs would lie near 0.",
     check=_check,
     live=False,
+    explained_by=("wrong_reference", "learning_rate_high", "kl_runaway"),
 )

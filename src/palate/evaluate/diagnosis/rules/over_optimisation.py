@@ -57,7 +57,7 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
 def _error_of_eval_loss(metrics: Metrics, facts: Facts) -> float | None:
     """Of two held-out losses' difference, by how training losses vary: on the safe side, for both are of
     the same pairs. None where nobody knows how many pairs there are."""
-    num_pairs = facts.num_eval_prompts or facts.num_eval_pairs
+    num_pairs = facts.num_witnesses() or facts.num_eval_pairs
     _, losses = values_of(series(metrics.train, "loss"))
     if not num_pairs or facts.batch_size is None or len(losses) < 4:
         return None
@@ -93,6 +93,6 @@ RULE = Rule(
     remedy="Stop there: train.max_steps, fewer train.epochs or train.early_stopping; more data moves the "
     "best step out.",
     reason="The held-out loss has to be 5% above its lowest, two evaluations or more later, by 2 standard "
-    "errors of a difference between independent samples of as many prompts.",
+    "errors of a difference between independent samples of as many pairs.",
     check=_check,
 )

@@ -21,7 +21,7 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
     if not facts.learns_from_pairs or facts.batch_size is None:
         return NotApplicable("the objective counts no pairs in the right order")
     steps, held_out = values_of(series(metrics.eval, "rewards_accuracy"))
-    num = facts.num_eval_prompts
+    num = facts.num_witnesses()
     if not len(steps) or not num:
         return NotApplicable("nothing was held out")
     trained = later_part(series(metrics.train, "rewards_accuracy"), 0.25)
@@ -69,6 +69,7 @@ RULE = Rule(
     "within the first one held-out data of another kind is the likelier cause.",
     remedy="Train for fewer epochs (train.epochs), on more data, or with a smaller model.adapter.rank; look "
     "at whether data.eval is of the same kind as data.train.",
-    reason="10 points apart, and 3 standard errors of two shares, a held-out prompt counting as one witness.",
+    reason="10 points apart, and 3 standard errors of two shares; held-out pairs count for as many as their "
+    "prompts let them.",
     check=_check,
 )
