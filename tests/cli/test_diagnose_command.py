@@ -34,7 +34,7 @@ def test_plain_lines_say_what_it_is_what_it_means_and_what_to_do(
     code, out, _ = said(capsys, str(a_run(tmp_path)))
     lines = out.splitlines()
     assert code == 0
-    assert lines[0].startswith("warning gradient_spikes: 1 of 40 steps")
+    assert lines[0].startswith("warning gradient_spikes: ") and "at 1 of 40 steps" in lines[0]
     assert lines[1].startswith("  means: A few batches")
     assert lines[2].startswith("  next: Look for odd rows")
     assert lines[3] == "  try: train.max_grad_norm=2.0"
