@@ -73,3 +73,36 @@ def test_swapping_the_sides_mirrors_it(wins: int, losses: int, right: int, wrong
         return
     assert one.win_rate == pytest.approx(1 - other.win_rate)
     assert 0 <= one.interval_95[0] <= one.win_rate <= one.interval_95[1] <= 1
+
+
+@pytest.mark.parametrize(("right", "wrong"), [(50, 0), (45, 5), (35, 15)])
+def test_whether_sides_are_level_does_not_hang_on_how_good_the_judge_is(right: int, wrong: int) -> None:
+    """At 50% the judge's errors cancel: only p counts, of 99.5 effective comparisons. Of 60 in 100 it is
+    4 * 0.1^2 * 99.5 = 3.98 > 1.96^2 = 3.84, of 59 it is 3.22."""
+    assert corrected(60, 40, right, wrong).interval_95[0] >= 0.5
+    assert corrected(59, 41, right, wrong).interval_95[0] < 0.5 - 1e-3
+
+
+def test_an_estimate_out_of_range_still_has_an_interval() -> None:
+    """p = 0.98 and a = 0.7 cannot be at once: it takes p <= a. The best there is, 1, is not all there is."""
+    found = corrected(98, 2, 35, 15)
+    assert found.win_rate == 1
+    low, high = found.interval_95
+    assert low < 0.99 and high == 1
+
+
+def test_votes_on_the_same_comparisons_tell_more_than_votes_on_others() -> None:
+    """The judge's errors move p and a together, where people voted on what was judged."""
+    wins = [1.0] * 85 + [0.0] * 15
+    rights = [1.0] * 80 + [0.0] * 5 + [1.0] * 10 + [0.0] * 5
+    same = agreement_corrected_win_rate(wins, range(100), rights, range(100))
+    apart = agreement_corrected_win_rate(wins, range(100), rights, range(100, 200))
+    assert same.win_rate == apart.win_rate
+    assert np.diff(same.interval_95)[0] < 0.95 * np.diff(apart.interval_95)[0]
+
+
+def test_answers_to_one_prompt_are_not_independent_witnesses() -> None:
+    scores, rights = [1.0] * 60 + [0.0] * 40, [1.0] * 40 + [0.0] * 10
+    apart = agreement_corrected_win_rate(scores, range(100), rights, range(50))
+    together = agreement_corrected_win_rate(scores, [row // 5 for row in range(100)], rights, range(50))
+    assert np.diff(together.interval_95)[0] > 1.3 * np.diff(apart.interval_95)[0]

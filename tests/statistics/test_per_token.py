@@ -27,8 +27,8 @@ def test_a_mean_per_token_by_hand() -> None:
 def test_a_positive_mean_by_hand() -> None:
     """1, 2 and 4 of one token each: mean 7/3, and the error by the same way is 1.08012, with a third moment
     of 0.22044. 4.30265 * 1.08012 / (7/3) = 1.99174 on the logarithm, and upwards 1.22044 times that. The
-    log-normal way says less: above the median 2 lies 4, ln(2)^2 * 3/2 = 0.72068, and 4.30265 times the root of
-    ln(1 + (e^0.72068 - 1) / 3) is 2.3625."""
+    log-normal way says less: above the median 2 lies 4, ln(2)^2 * 3/2 = 0.72068, and 4.30265 times the root
+    of ln(1 + (e^0.72068 - 1) / 3) is 2.3625."""
     value, interval = positive_per_token([1, 2, 4], [1, 1, 1])
     assert value == pytest.approx(7 / 3)
     expected = (7 / 3 * math.exp(-1.99174), 7 / 3 * math.exp(1.99174 * 1.22044))

@@ -1,0 +1,15 @@
+"""Do the other intervals of a win rate hold the truth over the whole grid? Of soft or corrected ones, too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    "figure", ["bootstrap", "soft", "length_controlled", "agreement_corrected", "judge_accuracy"]
+)
+def test_the_whole_grid(whole_grid: Callable[..., None], figure: str) -> None:
+    whole_grid(figure)
