@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 
@@ -13,10 +14,19 @@ from scipy.sparse import csr_array
 from scipy.spatial.distance import jensenshannon
 
 from palate.errors import DataError
-from palate.evaluate.style import MEASURES, compare_style, telling_features
+from palate.evaluate.style import MEASURES, Closer, compare_style, telling_features
+from palate.evaluate.style.counting import aligned
 from palate.evaluate.style.distances import burrows_delta, jensen_shannon, yardstick_of
-from palate.evaluate.style.features import FAMILIES, count_matrix, punctuation_of, shapes_of, words_of
-from palate.evaluate.style.units import pieces_like
+from palate.evaluate.style.features import (
+    FAMILIES,
+    count_matrix,
+    punctuation_of,
+    shapes_of,
+    tokens_of,
+    words_of,
+)
+from palate.evaluate.style.saying import in_words
+from palate.evaluate.style.units import beginning, pieces_like
 
 COMMON = ["the", "of", "a", "and", "to", "in", "is", "it", "was", "for", "on", "with", "as", "that"]
 RARE = [f"word{letter}{other}" for letter in "abcdefghij" for other in "abcdefghij"]
@@ -299,3 +309,162 @@ def test_what_cannot_be_measured_is_said(
     with pytest.raises(DataError) as raised:
         compare_style(answers, target)
     assert what in str(raised.value)
+
+
+@pytest.mark.parametrize("words", [(80, 20, 200), (20, 80, 200), (60, 60, 15)])
+def test_who_writes_less_is_no_other_author(words: tuple[int, int, int]) -> None:
+    """One author with answers of these two lengths, and documents of the third; 40 times.
+
+    At or under .05: 2 (sd 1.4), bound at more than three deviations. As they are, of 80 and 20 words,
+    closer_p came out there 35 times by words and 38 times by shapes.
+    """
+    found: dict[str, int] = dict.fromkeys([f"{kind} {m}" for kind in ("p", "closer") for m in MEASURES], 0)
+    for seed in range(40):
+        generator = np.random.default_rng([seed, 9])
+        base, tuned, documents = (on_subjects(generator, 24, num, 1) for num in words)
+        result = compare_style(
+            {"base": base, "tuned": tuned}, [own[0] for own in documents], seed=seed, num_permutations=59
+        )
+        for measure in MEASURES:
+            p = result.models["tuned"].distances[measure].permutation_p
+            found[f"p {measure}"] += p <= 0.05
+            found[f"closer {measure}"] += result.closer_p[measure] <= 0.05
+    assert max(found.values()) <= 8, found
+
+
+def test_no_text_is_longer_than_those_it_stands_beside() -> None:
+    """Whole sentences where one ends nearby, else as many tokens; a document's length bounds answers too."""
+    answers = {
+        "a": [["One two. Three four five six. Seven."]] * 4,
+        "b": [["One two. Three."], ["x"], *[["y"]] * 2],
+    }
+    cut = aligned(answers, ["Long enough to hold any of them, and more than that."] * 20, generator())
+    assert cut.cut["b"] == (("One two. Three.",), ("x",), ("y",), ("y",))
+    assert cut.cut["a"][0] == ("One two.",)
+    assert cut.cut["a"][1] == ("One",)
+    short = aligned({"a": answers["a"]}, ["Two words"] * 20, generator())
+    assert set(short.cut["a"]) == {("One two.",)}
+    assert set(short.pieces) == {"Two words"}
+
+
+def generator() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def test_a_beginning_by_hand() -> None:
+    assert beginning("A b c. D e f g.", 5) == "A b c."  # 4 tokens are nearer to 5 than 9
+    assert beginning("A b c. D e f g.", 8) == "A b c. D e f g."
+    assert beginning("a b c d e f g h i j k", 4) == "a b c d"  # no sentence ends nearby
+    assert beginning("好的。」他说。再见。", 3) == "好的。」"
+    assert beginning("cafe\u0301 au lait", 1) == "caf\u00e9"
+
+
+def test_a_sentence_that_stands_twice_in_a_document_glues_no_piece_together() -> None:
+    document = " ".join(f"Yes. Then came number {number} of them." for number in range(60))
+    cut = pieces_like([document], [10, 20], generator()).texts
+    assert max(len(piece.split()) for piece in cut) <= 30
+    assert " ".join(cut) == document
+    several = pieces_like([document] * 20, [10], generator()).texts
+    assert max(len(piece.split()) for piece in several) <= 15
+
+
+@given(
+    st.lists(st.sampled_from(["Yes.", "a", "b c.", "One line\n", "好。", "word, word"]), min_size=1),
+    st.integers(1, 9),
+)
+def test_cutting_loses_nothing(parts: list[str], size: int) -> None:
+    document = " ".join(parts)
+    pieces = pieces_like([document], [size], generator()).texts
+    assert "".join("".join(pieces).split()) == "".join(document.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("हिन्दी में लिखा है।", ["हिन्दी", "में", "लिखा", "है", "।"]),
+        ("العَرَبِيَّة", ["العَرَبِيَّة"]),
+        ("ภาษาที่", ["ภ", "า", "ษ", "า", "ที่"]),
+        ("人々は𠮷", ["人", "々", "は", "𠮷"]),
+        ("cafe\u0301\u00ad", ["caf\u00e9"]),
+        ("👍🏽 👨‍👩‍👧❤️ 🇩🇪🇫🇷", ["👍🏽", "👨‍👩‍👧", "❤️", "🇩🇪", "🇫🇷"]),
+        ("a\r\nb", ["a", "\n", "b"]),
+    ],
+)
+def test_words_and_signs_of_other_scripts(text: str, tokens: list[str]) -> None:
+    assert tokens_of(text) == tokens
+
+
+def test_where_nothing_varies_no_p_value_is_made_up() -> None:
+    """Everybody says the same: delta has no yardstick, and said p = 0.02 of 50 deals before."""
+    found = compare_style(
+        {"a": alone(["Yes."] * 6), "b": alone(["Yes."] * 6)}, ["Yes."] * 30, num_permutations=50
+    )
+    for model in found.models.values():
+        assert set(model.distances) == {"words", "punctuation", "shapes"}
+        assert all(distance.permutation_p == 1 for distance in model.distances.values())
+        assert model.telling_words == ()
+    assert set(found.closer_p) == {"words", "punctuation", "shapes"}
+    assert "delta is not measured for a, b" in " ".join(found.warnings)
+    assert json.loads(json.dumps(found.as_dict(), allow_nan=False))["sentence"] == found.sentence
+
+
+def test_answers_without_words_have_no_distance_by_words() -> None:
+    found = compare_style({"m": alone(["!!! 🎉"] * 8)}, texts(20, 30), num_permutations=50)
+    assert set(found.models["m"].distances) == {"punctuation", "shapes"}
+
+
+def test_prompts_to_which_a_model_said_nothing_are_left_out() -> None:
+    answers = {"a": alone([*texts(21, 9), " "]), "b": alone(["", *texts(22, 9)])}
+    found = compare_style(answers, texts(23, 30, 200), num_permutations=50)
+    assert found.num_prompts == 8
+    assert "Style leaves out 2 prompts" in found.warnings[0]
+
+
+def test_words_within_noise_are_not_named() -> None:
+    """A word that one answer of forty says thirty times tells of that answer, not of the model."""
+    answers = texts(24, 40)
+    answers[0] = " ".join(["Lantern."] * 30)
+    found = compare_style({"m": alone(answers)}, texts(25, 40, 300), num_permutations=200).models["m"]
+    assert found.telling_noise_95 > 4
+    assert found.telling_words == ()
+
+
+def test_answers_that_are_copies_are_said() -> None:
+    target = texts(26, 30, 90)
+    found = compare_style({"m": alone([*target[:5], *texts(27, 15)])}, target, num_permutations=50)
+    assert "5 of 20 answers of m stand in the target word for word" in " ".join(found.warnings)
+
+
+def test_the_sentence_says_who_is_closer_and_no_more_than_the_p_values() -> None:
+    far, near = alone(texts(6, 60, planted=0.06)), alone(texts(7, 60, planted=0.01))
+    target = texts(5, 60, 400)
+    found = compare_style({"base": far, "tuned": near}, target, num_permutations=400)
+    lead = found.models["tuned"].closer["words"]
+    assert lead.difference > 0
+    assert found.sentence.startswith("tuned writes closer to the target than base by words (")
+    assert f"{lead.difference:.3f}, p = {lead.p:.3f}" in found.sentence
+    turned = compare_style({"base": near, "tuned": far}, target, num_permutations=400)
+    assert turned.sentence.startswith("tuned writes farther from the target than base by words")
+    level = compare_style(
+        {"base": alone(texts(8, 60)), "tuned": alone(texts(9, 60))}, target, num_permutations=99
+    )
+    assert level.sentence.startswith("It is not shown that tuned writes closer to the target than base, nor")
+    assert "tuned is not shown to differ from the target" in level.sentence
+
+
+def test_p_values_that_say_nothing_are_not_put_in_words() -> None:
+    """One book: by words and delta everything differs from it, as docs/style.md says."""
+    found = compare_style({"m": alone(texts(16, 30))}, [" ".join(texts(15, 1, 4000))], num_permutations=99)
+    assert "words" not in found.sentence
+    assert "delta" not in found.sentence
+
+
+def test_holm_by_hand() -> None:
+    """Of .012, .016, .03 and .2: .012 * 4 = .048 and .016 * 3 = .048 hold, .03 * 2 = .06 does not."""
+    p_values = dict(zip(MEASURES, (0.012, 0.2, 0.016, 0.03), strict=True))
+    closer = {measure: Closer(0.1 if measure != "shapes" else -0.1, p) for measure, p in p_values.items()}
+    said = in_words({"base": ({}, {}), "tuned": ({}, closer)}, subjects_differ=True)
+    assert said.startswith(
+        "tuned writes closer to the target than base by words (0.100, p = 0.012), but farther from it by "
+        "shapes (0.100, p = 0.016); by punctuation and delta no difference is shown."
+    )
