@@ -185,3 +185,16 @@ def test_of_several_answers_more_have_to_be_lost_than_won() -> None:
         verdicts = [[told(side) for side in sides]]
         found = worse_prompts([prompt(0)], base, base, flags["base"], flags["tuned"], verdicts)
         assert len(found) == num, sides
+
+
+def test_answers_without_a_verdict_are_no_times_that_the_judge_did_otherwise() -> None:
+    """Of three answers two were judged and lost: not "2 of 3 times", which would be a win or a tie."""
+    base = [[Answer(prompt(0), text, "base") for text in ("A.", "B.", "C.")]]
+    flags = flag_answers({"base": base, "tuned": base})
+    for verdicts, said in (
+        ([told("a"), None, told("a")], "base's answer 2 of 2 times, 1 more without a verdict"),
+        ([told(None), told("a"), None], "base's answer, 2 more without a verdict"),
+        ([told("a"), told("tie"), told("a")], "base's answer 2 of 3 times"),
+    ):
+        (found,) = worse_prompts([prompt(0)], base, base, flags["base"], flags["tuned"], [verdicts])
+        assert found["why"] == f"the judge prefers the {said}"

@@ -137,3 +137,35 @@ def test_missing_figures_leave_no_hole() -> None:
 def test_a_comparison_of_another_shape_is_refused() -> None:
     with pytest.raises(ArtifactError, match="tuned"):
         piped(render_comparison, {"base": "a"})
+
+
+def test_an_interval_reads_the_same_in_its_row_and_in_the_sentence() -> None:
+    """44.93% to 55.04%: rounded outwards, and not to whole percents, which would be another interval."""
+    content = full_comparison()
+    content["win_rates"][0] |= {"win_rate": 0.5, "interval_95": [0.4493, 0.5504], "sign_test_p": 0.9}
+    assert "win rate 50.0% (44.9% to 55.1%), sign test p = 0.9" in piped(render_comparison, content)
+
+
+def test_where_nothing_was_judged_no_test_is_shown() -> None:
+    content = full_comparison()
+    content["win_rates"][0] |= {
+        "num_wins": 0, "num_losses": 0, "num_ties": 0, "num_missing": 16, "win_rate": None,
+        "interval_95": [0.0, 1.0], "sign_test_p": 1.0,
+    }  # fmt: skip
+    (row,) = (line for line in piped(render_comparison, content).splitlines() if "16 missing" in line)
+    assert "sign test" not in row
+
+
+def test_drift_and_perplexity_have_their_intervals() -> None:
+    content = full_comparison()
+    content["perplexity"]["harbour"] |= {"ratio_to_base": 1.08, "ratio_interval_95": [1.02, 1.14]}
+    lines = piped(render_comparison, content).splitlines()
+    assert "nats a token from the base: playground –, harbour 0.210 (0.180 to 0.240)" in lines
+    assert "the same on neutral text: playground –, harbour 0.0130 (0.0100 to 0.0160)" in lines
+    assert "perplexity: playground 12.4, harbour 13.4, 1.08 times (1.02 to 1.14)" in lines
+
+
+def test_the_sentence_on_style_is_said() -> None:
+    content = full_comparison()
+    content["style"]["sentence"] = "harbour writes closer to the target than playground by words."
+    assert content["style"]["sentence"] in piped(render_comparison, content).splitlines()

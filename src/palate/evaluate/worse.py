@@ -86,24 +86,29 @@ def _worst(
             reasons.append(f"{said}{_times(len(new), num_samples)}, where the base does not")
             first = min(first, new[0])
     num_faults = len(reasons)
-    lost = _lost(verdicts)
+    lost, num_judged = _lost(verdicts)
     if lost:
         told = verdicts[lost[0]] if verdicts is not None else None
         because = f" ({told.reason})" if told is not None and told.reason else ""
-        reasons.append(f"the judge prefers the base's answer{_times(len(lost), num_samples)}{because}")
+        unjudged = num_samples - num_judged
+        without = f", {unjudged} more without a verdict" if unjudged else ""
+        reasons.append(
+            f"the judge prefers the base's answer{_times(len(lost), num_judged)}{without}{because}"
+        )
         first = lost[0] if not num_faults else first
     if not reasons:
         return None
     return num_faults + len(lost) / (num_samples + 1), first, "; ".join(reasons)
 
 
-def _lost(verdicts: Sequence[Verdict | None] | None) -> list[int]:
-    """The answers that lost, where more were lost than won."""
+def _lost(verdicts: Sequence[Verdict | None] | None) -> tuple[list[int], int]:
+    """The answers that lost, where more were lost than won; and how many were judged at all."""
     if verdicts is None:
-        return []
+        return [], 0
     preferred = [verdict.preferred if verdict is not None else None for verdict in verdicts]
+    num_judged = len(preferred) - preferred.count(None)
     lost = [sample for sample, side in enumerate(preferred) if side == "a"]
-    return lost if len(lost) > preferred.count("b") else []
+    return (lost, num_judged) if len(lost) > preferred.count("b") else ([], num_judged)
 
 
 def _times(num: int, of: int) -> str:

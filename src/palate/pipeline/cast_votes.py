@@ -9,10 +9,15 @@ from palate.annotate.ballots import Ballots
 from palate.annotate.exporting import cast_votes
 from palate.annotate.store import VoteStore
 from palate.data.votes import read_votes
+from palate.errors import DataError
 from palate.records import Vote
 
 __all__ = ["read_cast_votes"]
 
+_WANTED = (
+    "name the store that palate annotate votes into, what its export --votes wrote, or a table of two sides "
+    "and NAME_preferred; of other columns palate annotate import makes a store"
+)
 _SQLITE = b"SQLite format 3\x00"
 
 
@@ -27,9 +32,21 @@ def read_cast_votes(source: str) -> tuple[Vote, ...]:
         StoreUnavailable: it cannot be read.
     """
     if not _is_store(source):
-        return _counting(read_votes(source).votes)
+        return _counting(_of_file(source))
     with VoteStore(source, must_exist=True) as opened:
         return _counting(cast_votes(Ballots(opened.events()), opened.items()))
+
+
+def _of_file(source: str) -> tuple[Vote, ...]:
+    """Errors say what may be named here: whoever compares has no --columns, and may have meant a store."""
+    if not Path(source).expanduser().exists():
+        raise DataError("no such file, nor a store", where=f"votes = {source}", next=_WANTED)
+    try:
+        return read_votes(source).votes
+    except DataError as error:
+        if "no format" not in error.what and "--columns" not in (error.next or ""):
+            raise
+        raise DataError(error.what, where=error.where, why=error.why, next=_WANTED) from None
 
 
 def _is_store(source: str) -> bool:

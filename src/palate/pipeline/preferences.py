@@ -37,6 +37,9 @@ def read_pairs_file(options: CompareOptions, system: str | None = None) -> tuple
     try:
         found = read_records(SourceOptions(source=options.pairs), system=system)
     except DataError as error:
+        if "no format" in error.what:
+            wanted = "pairs are preference data: .json, .jsonl, .csv or .parquet, or a Hub data set"
+            raise DataError(error.what, where=error.where, next=wanted) from None
         if "layout" not in error.what:
             raise
         convert = "say which column holds what once, with palate data convert, and name the file it writes"

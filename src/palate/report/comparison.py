@@ -152,6 +152,13 @@ class Drift(DriftOnText):
     neutral_text: DriftOnText | None = None
 
 
+class Perplexity(Measured):
+    """On neutral text; how many times the baseline's it is, paired by text, tells the two apart."""
+
+    ratio_to_base: Number = None
+    ratio_interval_95: MeasuredInterval = None
+
+
 class StyleDistance(Piece):
     value: Number = None
     noise_floor: Number = None
@@ -308,7 +315,7 @@ class Comparison(Piece):
     fear_findings: tuple[FearFinding, ...] = ()
     worse_prompts: tuple[WorsePrompt, ...] = ()
     drift: Mapping[str, Drift] | None = None
-    perplexity: Mapping[str, Measured] | None = None
+    perplexity: Mapping[str, Perplexity] | None = None
     style: Style | None = None
     benchmarks: Benchmarks | None = None
     pair_accuracy: PairAccuracy | None = None

@@ -9,7 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from palate.report.comparison import Comparison, ModelStyle, PairAccuracy, PairedWinRate, Style
+from palate.report.comparison import (
+    Comparison,
+    DriftOnText,
+    ModelStyle,
+    PairAccuracy,
+    PairedWinRate,
+    Perplexity,
+    Style,
+)
+from palate.report.phrases import ENGLISH
 from palate.report.wording import number, percent, plural, visible, whole
 
 if TYPE_CHECKING:
@@ -106,6 +115,8 @@ def says_of_comparison(comparison: Comparison) -> Iterator[tuple[str, str]]:
         yield finding.sentence, "yellow" if finding.severity != "info" else "dim"
     yield from _worth_a_look(comparison)
     if comparison.style is not None:
+        if comparison.style.sentence:
+            yield comparison.style.sentence, ""
         for name, model in comparison.style.models.items():
             yield from _telling(name, model)
     if comparison.pair_accuracy is not None and comparison.win_rates:
@@ -142,7 +153,7 @@ def _win_rates(rows: Sequence[PairedWinRate]) -> FigureTable:
                 f"{_name(row.of)} against {_name(row.against)}",
                 _counts(row),
                 _rate(row.win_rate, row.interval_95),
-                "" if row.sign_test_p is None else _p(row.sign_test_p),
+                "" if row.sign_test_p is None or row.win_rate is None else _p(row.sign_test_p),
                 *[_rate(row.length_controlled_win_rate, row.length_controlled_interval_95)] * has_length,
                 *[_rate(row.agreement_corrected_win_rate, row.agreement_corrected_interval_95)]
                 * has_agreement,
@@ -191,15 +202,28 @@ def _of_answers(comparison: Comparison) -> Iterator[tuple[str, ...]]:
         if len(found) < len(fears) or (key in _NOT_WORTH_A_ROW and not any(one.value for one in found)):
             continue
         yield (said, *(f"{show(one.value)}{_bracketed(one.interval_95, key)}" for one in found))
-    if comparison.drift:
-        of_models = [comparison.drift.get(name) for name in comparison.names]
-        yield (
-            "nats a token from the base",
-            *("–" if one is None else number(one.kl_per_token) for one in of_models),
-        )
+    drifts = [(comparison.drift or {}).get(name) for name in comparison.names]
+    if any(drifts):
+        yield ("nats a token from the base", *map(_of_drift, drifts))
+    neutral = [None if one is None else one.neutral_text for one in drifts]
+    if any(neutral):
+        yield ("the same on neutral text", *map(_of_drift, neutral))
     if comparison.perplexity:
         found_of = [comparison.perplexity.get(name) for name in comparison.names]
-        yield ("perplexity", *("–" if one is None else number(one.value) for one in found_of))
+        yield ("perplexity", *map(_of_perplexity, found_of))
+
+
+def _of_drift(one: DriftOnText | None) -> str:
+    return "–" if one is None else f"{number(one.kl_per_token)}{_bracketed(one.interval_95, '')}"
+
+
+def _of_perplexity(one: Perplexity | None) -> str:
+    """How many times the baseline's it is has the interval that tells them apart: it is paired by text."""
+    if one is None:
+        return "–"
+    if one.ratio_to_base is None:
+        return number(one.value)
+    return f"{number(one.value)}, {number(one.ratio_to_base)} times{_bracketed(one.ratio_interval_95, '')}"
 
 
 def _style(style: Style) -> FigureTable:
@@ -240,7 +264,8 @@ def _telling(name: str, model: ModelStyle) -> Iterator[tuple[str, str]]:
 def _rate(rate: float | None, interval: tuple[float, float] | None) -> str:
     if rate is None:
         return "–"
-    low_high = "" if interval is None else f" ({percent(interval[0])} to {percent(interval[1])})"
+    # As the sentences round: beside "44.9% to 55.0%" a "45% to 55%" would be another interval.
+    low_high = "" if interval is None else f" ({ENGLISH.share_range(interval)})"
     return f"{rate:.1%}{low_high}"
 
 
