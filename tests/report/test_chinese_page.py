@@ -59,6 +59,13 @@ class Reader(HTMLParser):
             self.english.append(data.strip())
 
 
+def bare_run(home: Path) -> Path:
+    folder = home / "bare"
+    folder.mkdir()
+    (folder / "recipe.yaml").write_text("seed: 7\n", encoding="utf-8")
+    return folder
+
+
 def english_of(page: Reader) -> list[str]:
     """Its pieces with English sentences in them; a command to type is none."""
     return [piece for piece in page.pieces if ENGLISH.search(COMMAND.sub("", piece))]
@@ -85,10 +92,7 @@ def test_no_english_sentence_is_on_a_rich_page(tmp_path: Path, num_models: int) 
 
 
 def test_so_it_is_where_little_is_known(tmp_path: Path) -> None:
-    bare = tmp_path / "bare"
-    bare.mkdir()
-    (bare / "recipe.yaml").write_text("seed: 7\n", encoding="utf-8")
-    assert english_of(read(bare)) == []
+    assert english_of(read(bare_run(tmp_path))) == []
 
 
 def test_a_withheld_verdict_is_said_in_chinese(tmp_path: Path) -> None:
@@ -116,7 +120,7 @@ def test_a_finding_without_its_figures_is_told_as_it_stands(tmp_path: Path, evid
 
 
 def test_a_later_stage_keeps_the_language_of_the_report_there_is(tmp_path: Path) -> None:
-    folder = synthetic.write_run(tmp_path / "run", num_steps=2)
+    folder = bare_run(tmp_path)
 
     def language() -> str:
         found = re.search(r'<html lang="([^"]*)">', build_report(folder).read_text(encoding="utf-8"))

@@ -75,7 +75,10 @@ def test_without_a_judge_the_claim_is_about_the_reward() -> None:
     assert found.headline == (
         "Its reward prefers the chosen answer in 93% of 54 held-out pairs (95% interval 82.5% to 97.1%)."
     )
-    assert found.remarks == ("The answers were not judged, so this says nothing about how they read.",)
+    assert found.remarks == (
+        "The answers were not judged, so this says nothing about how they read. "
+        "Next: palate compare RUN --judge-model MODEL, or palate annotate RUN.",
+    )
 
 
 def test_a_held_out_accuracy_that_chance_could_give_is_called_that() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+import pytest
+
 from palate.evaluate.diagnosis.curves import Metrics, MetricsRow, Series
 from palate.report.curves import MAX_TABLE_ROWS, Curve, curves
 from palate.report.plots import MAX_POINTS, _alone, _averaged, _smoothed, draw
@@ -102,3 +104,19 @@ def test_every_colour_is_defined_for_light_dark_and_print() -> None:
     css = (files("palate.report") / "report.css").read_text(encoding="utf-8")
     for name in COLOURS:
         assert len(re.findall(rf"--{name}: #", css)) == 3, name
+
+
+@pytest.mark.parametrize(
+    ("objective", "said"),
+    [
+        ("dpo", "measured from the reference model"),
+        ("kto", "measured from the reference model"),
+        (None, "measured from the reference model"),
+        ("orpo", "It has no reference"),
+        ("sft", "It has no reference"),
+        ("reward", "The score that the model gives"),
+    ],
+)
+def test_rewards_are_explained_as_what_they_are(objective: str | None, said: str) -> None:
+    found = curves(metrics([0.1, 0.2], key="rewards_margin"), best_step=None, objective=objective)
+    assert said in only(found).explanation

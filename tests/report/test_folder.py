@@ -122,3 +122,27 @@ def test_null_nan_and_infinity_are_gaps_and_absence_is_none(tmp_path: Path) -> N
     assert loss.steps == (0, 1, 2, 3)
     assert loss.gaps == (0, 1, 2)
     assert loss and not series(metrics.train, "absent")
+
+
+@pytest.mark.parametrize("piece", ["recipe.yaml", "data.json", "findings.json", "evaluation/held_out.json"])
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"num_steps": 1', "null", '{"a": "\\ud800"}'])
+def test_no_damage_is_more_than_an_error(tmp_path: Path, piece: str, content: str) -> None:
+    run = synthetic.write_run(tmp_path / "run", num_steps=2)
+    (run / piece).write_text(content)
+    try:
+        read_run(run)
+    except ArtifactError as error:
+        assert error.where == str(run / piece)
+
+
+@pytest.mark.parametrize("digits", ["9" * 30, "9" * 400, "9" * 5000])
+def test_a_number_as_long_as_a_file_is_damage_or_a_large_number(tmp_path: Path, digits: str) -> None:
+    """Python refuses to read 5,000 digits, and no float holds 400 of them: neither is a traceback."""
+    run = synthetic.write_run(tmp_path / "run", num_steps=2)
+    (run / "summary.json").write_text(f'{{"num_steps": {digits}}}')
+    with pytest.raises(ArtifactError, match="num_steps"):
+        read_run(run)
+    (run / "summary.json").write_text(f'{{"sharing_factor": {digits}}}')
+    summary = read_run(run).summary
+    assert summary is not None
+    assert summary.sharing_factor == (pytest.approx(1e30) if len(digits) == 30 else None)

@@ -145,12 +145,11 @@ def _claim_of_pairs(pairs: PairAccuracy, comparison: Comparison, reward: list[st
 
 def _words(comparison: Comparison, figures: WinRate, say: Phrases) -> str:
     """The win rate in the words of whoever counted it, so that no two places say it differently."""
-    if say.language != "en":
-        return _counts_in_words(figures, comparison.tuned, comparison.base, say)
     from palate.statistics import win_rates
 
     counted = win_rates.WinRate(**figures.model_dump())
-    return win_rates.verdict_in_words(counted, a=comparison.tuned, b=comparison.base)
+    words = win_rates.verdict_in_words(counted, a=comparison.tuned, b=comparison.base)
+    return say.translated(words) or _counts_in_words(figures, comparison.tuned, comparison.base, say)
 
 
 def _counts_in_words(figures: WinRate | PairedWinRate, of: str, against: str, say: Phrases) -> str:
@@ -212,7 +211,8 @@ def _claim_of_training(run: Run, say: Phrases) -> Claim:
     if summary is None:
         seen = run.metrics.train[-1].step if run.metrics is not None and run.metrics.train else 0
         state = say("steps_recorded", n=seen) if seen else say("no_step_recorded")
-        return Claim(say("claim_unfinished", state=state), "open", (uncompared, say("claim_go_on")))
+        compared = () if run.comparison is None else (uncompared,)
+        return Claim(say("claim_unfinished", state=state), "open", (*compared, say("claim_go_on")))
     steps = summary.num_steps
     trained = say("trained") if steps is None else say("trained_steps", n=steps)
     accuracy = summary.eval.reward_accuracy if summary.eval is not None else None

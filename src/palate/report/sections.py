@@ -58,7 +58,9 @@ def _win_rate_tile(comparison: Comparison | None, say: Phrases) -> Fact | None:
     name = say("tile_win_rate")
     if len(comparison.names) > 2:
         name = say("rate_row", of=comparison.tuned, against=comparison.base)
-    return Fact(name, percent(share), say.interval(interval), interval, share)
+    counts = {"wins": figures.num_wins, "losses": figures.num_losses, "ties": figures.num_ties}
+    note = say("list_semicolon").join((say("verdict_counts", **counts), say.interval(interval)))
+    return Fact(name, percent(share), note, interval, share)
 
 
 def _held_out_tile(run: Run, say: Phrases) -> Fact | None:
