@@ -517,3 +517,27 @@ def test_a_line_nested_without_end_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text("[" * 100_000 + "\n{}\n")
     with pytest.raises(PalateError, match="nested too deeply"):
         read_metrics(tmp_path / "metrics.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "told"),
+    [(0.48, 0.48, True), (0.3, 0.5, False)],  # the base had it at 30%: it is on its way
+)
+def test_a_reward_model_that_tells_nothing_apart_is_told_of_too(
+    begins: float, ends: float, told: bool
+) -> None:
+    evaluations: dict[int, Values] = {
+        step: {"rewards_accuracy": value, "rewards_chosen": value, "rewards_rejected": 0.1 * step}
+        for step, value in ((10, begins), (30, ends))
+    }
+    metrics = curves(steps(30, loss=lambda s: 0.69), evaluations)
+    about = facts("objective.type=reward", held_out=margins(60, 60, 1.0))
+    assert says("preference_not_learnt", metrics, about) is told
+
+
+def test_small_steps_are_told_how_much_larger_ones_would_do() -> None:
+    """At 1e-5 it has moved by a thousandth of the 0.05 that show: more than a hundredfold is not told."""
+    for moved, value in ((5e-4, 1e-3), (5e-5, 1e-3), (9.9e-4, 5.1e-4)):
+        metrics = curves(steps(20, kl=lambda s, moved=moved: moved**2 / 2, grad_norm=lambda s: 0.1))
+        (found,) = seen("adapter_not_moving", metrics, facts("train.learning_rate=1e-5"))
+        assert found.recipe_value == pytest.approx(value)

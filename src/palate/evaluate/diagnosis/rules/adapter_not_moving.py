@@ -13,13 +13,14 @@ from palate.evaluate.diagnosis.finding import NotApplicable, Rule, Seen
 from palate.evaluate.diagnosis.trends import later_part, values_of
 from palate.recipe import TrainOptions
 
-__all__ = ["MIN_STEPS", "RULE", "STILL_NATS_PER_TOKEN"]
+__all__ = ["MIN_STEPS", "RULE", "STILL_NATS_PER_TOKEN", "change_of"]
 
 MIN_STEPS = 10
 STILL_NATS_PER_TOKEN = 1e-3
 """The root mean square change of a token's log-probability: one in a thousand changes no answer."""
 
 _NO_GRADIENT = 1e-10
+_WELL_MOVED, _MOST_TIMES = 0.05, 100.0
 
 
 def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
@@ -51,14 +52,14 @@ def _moved(metrics: Metrics, facts: Facts) -> float | NotApplicable:
         if not len(kl):
             return NotApplicable("metrics.jsonl has no figures for the distance to the reference")
         return math.sqrt(2 * max(0.0, float(np.median(kl))))
-    first_to_last = [_change(metrics, side) for side in ("chosen", "rejected")]
+    first_to_last = [change_of(metrics, side) for side in ("chosen", "rejected")]
     known = [change for change in first_to_last if change is not None]
     if not known:
         return NotApplicable("without a reference it needs two evaluations on held-out pairs")
     return max(known)
 
 
-def _change(metrics: Metrics, side: str) -> float | None:
+def change_of(metrics: Metrics, side: str) -> float | None:
     """How far a side's log-probability, or score, on held-out pairs has gone, the same pairs each time."""
     found: Series = series(metrics.eval, f"logps_{side}_per_token") or series(metrics.eval, f"rewards_{side}")
     _, values = values_of(found)
@@ -73,6 +74,8 @@ def _seen(metrics: Metrics, facts: Facts, moved: float) -> Seen:
     rate = facts.recipe.train.learning_rate
     starved = norm <= _NO_GRADIENT
     default = TrainOptions.model_fields["learning_rate"].default
+    # Small steps move in proportion: as far as needed, and no more than a hundredfold on one look.
+    wanted = rate * min(_MOST_TIMES, _WELL_MOVED / max(moved, 1e-12))
     return Seen(
         severity="error",
         sure="certain",
@@ -84,7 +87,7 @@ def _seen(metrics: Metrics, facts: Facts, moved: float) -> Seen:
             "learning_rate": rate,
         },
         recipe_key="model.adapter.target_modules" if starved else "train.learning_rate",
-        recipe_value=None if starved else max(default, 10 * rate),
+        recipe_value=None if starved else float(f"{max(default, wanted):.2g}"),
     )
 
 

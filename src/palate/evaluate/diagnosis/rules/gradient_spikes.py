@@ -68,11 +68,11 @@ RULE = Rule(
     name="gradient_spikes",
     sentences={
         "clipped": "The gradient is far above those around it at {num_spikes} of {num_steps} steps "
-        "({spike_steps}): at step {worst_step} its norm is {largest_norm:.3g}, where {usual_norm:.3g} "
-        "is usual; it was clipped to {max_grad_norm:g}.",
+        "({spike_steps}): at step {worst_step} its norm is {largest_norm:.3g}, where {usual_norm:.3g} is "
+        "usual; it was clipped to {max_grad_norm:g}.",
         "not_clipped": "The gradient is far above those around it at {num_spikes} of {num_steps} steps "
-        "({spike_steps}): at step {worst_step} its norm is {largest_norm:.3g}, where {usual_norm:.3g} "
-        "is usual.",
+        "({spike_steps}): at step {worst_step} its norm is {largest_norm:.3g}, where {usual_norm:.3g} is "
+        "usual.",
     },
     meaning="A few batches pull much harder than all others: where nothing clips them one odd row may decide "
     "where the model goes, and Adam's step stays small for long after.",
