@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from palate.data.audit.lengths import share_longer
 from palate.data.audit.shares import clustered_share
-from palate.evaluate.benchmark_differences import Scores, difference_of
+from palate.evaluate.benchmark_differences import Scores, difference_of, difference_of_group
 from palate.evaluate.diversity import Diversity, DiversityMeasure, compare_diversity
 from palate.evaluate.paired import growth, mean
 from palate.statistics.per_token import per_token, positive_per_token
@@ -176,6 +176,22 @@ def _perplexity_benchmark(cell: Cell, draw: np.random.Generator) -> Drawn:
     return difference_of("tuned", *sides).interval_95, math.exp(3 + cell["changed"]) - math.exp(3)
 
 
+def _benchmark_group(cell: Cell, draw: np.random.Generator) -> Drawn:
+    """Three tasks, of half as many, as many and half as many more questions; the harness takes their mean."""
+    rows, all_base, all_tuned = [], [], []
+    for place in range(3):
+        n = int(cell["n"]) * (place + 1) // 2
+        base = draw.random(n) < cell["rate"]
+        tuned = np.where(draw.random(n) < cell["changed"], draw.random(n) < 0.4, base)
+        sides = [Scores(f"task{place}", "acc", of.mean(), _named(of.astype(float))) for of in (base, tuned)]
+        rows.append(difference_of("tuned", *sides))
+        all_base += base.tolist()
+        all_tuned += tuned.tolist()
+    of_group = [Scores("group", "acc", float(np.mean(of)), {}) for of in (all_base, all_tuned)]
+    found = difference_of_group("tuned", *of_group, rows).interval_95
+    return found, cell["changed"] * (0.4 - cell["rate"])
+
+
 def _perplexity(scores: Sequence[tuple[float, float]]) -> float:
     return math.exp(sum(nats for nats, _ in scores) / sum(words for _, words in scores))
 
@@ -233,6 +249,7 @@ WORLDS_OF_ANSWERS: dict[str, Figure] = {
     "self_bleu": (_grid_of_texts, _of_measure("self_bleu")),
     "benchmark": (_grid_of_questions, _benchmark),
     "soft_benchmark": (_grid_of_soft_questions, _soft_benchmark),
+    "benchmark_group": (_grid_of_questions, _benchmark_group),
     "perplexity_benchmark": (_grid_of_soft_questions, _perplexity_benchmark),
 }
 """What `palate compare` prints of answers, drift and benchmarks."""

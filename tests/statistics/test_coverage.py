@@ -75,6 +75,7 @@ QUICK: list[tuple[str, dict[str, float], int]] = [
     ("growth", {"n": 20, "spread": 1.2, "answers": 1}, 300),  # 0.89
     ("benchmark", {"n": 20, "rate": 0.9, "changed": 0.05}, 300),
     ("soft_benchmark", {"n": 20, "rate": 0.2, "changed": 0.3}, 300),  # 0.84
+    ("benchmark_group", {"n": 20, "rate": 0.5, "changed": 0.3}, 100),
     ("perplexity_benchmark", {"n": 20, "rate": 0.5, "changed": 0.3}, 100),
     ("audited_share", {"n": 20, "rate": 0.95, "per_prompt": 5, "alike": 1.0}, 300),
     ("audited_labels", {"n": 50, "liked": 0.4, "shift": 2.0}, 300),  # 0.83 with the error of what was seen

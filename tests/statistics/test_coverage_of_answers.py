@@ -17,6 +17,7 @@ import pytest
         "growth",
         "benchmark",
         "soft_benchmark",
+        "benchmark_group",
         "perplexity_benchmark",
     ],
 )
