@@ -68,6 +68,48 @@ def compare_models(
         CallError: fewer than two models. DataError: there are no prompts, or too few to tell a style.
         ModelError: a model cannot be loaded, or answers nothing.
     """
+    _check(contestants, prompts, options, style_target)
+    watcher = watcher or Watcher()
+    named = named_apart(contestants)
+    model = model or ModelOptions()
+    answered = ask_contestants(
+        named,
+        prompts,
+        options,
+        store=store,
+        model=model,
+        batch_size=batch_size,
+        seed=seed,
+        watcher=watcher,
+    )
+    contests = contests_of(answered)
+    judgements = judging(contests) if judging is not None else None
+    flags = flag_answers(answered.answers)
+    fears = look_for_fears(answered.answers, flags, seed=seed)
+    comparison = _described(answered, options, contests, judgements)
+    comparison |= _counted(answered, contests, judgements, votes, options, seed)
+    comparison |= _feared(answered, contests, judgements, fears, flags)
+    comparison["warnings"] = _warnings(answered, judgements, watcher)
+    comparison["style"] = None
+    if style_target is not None:
+        comparison["style"] = _style(answered, style_target, options, seed)
+    drifted = measured_drift(answered.answers, named, neutral_texts, options, model, watcher)
+    comparison |= drifted.as_dict()
+    comparison["warnings"] += drifted.warnings
+    accuracy = measured_pair_accuracy(named, pairs, model, watcher)
+    comparison["pair_accuracy"] = accuracy.as_dict() if accuracy is not None else None
+    if judgements is None and accuracy is not None:
+        comparison["verdict"] = f"{accuracy.sentence} The answers stand side by side; nobody judged them."
+    comparison["benchmarks"] = measured_benchmarks(named, options, model, seed, watcher)
+    return comparison
+
+
+def _check(
+    contestants: Sequence[Contestant],
+    prompts: Sequence[Messages],
+    options: CompareOptions,
+    style_target: Sequence[str] | None,
+) -> None:
     if len(contestants) < 2:
         raise CallError("one model cannot be compared", where="compare", next="name two or more")
     if not prompts:
@@ -81,41 +123,6 @@ def compare_models(
             where="compare.style",
             next=f"compare on {_MIN_PROMPTS_FOR_STYLE} prompts or more; on dozens to tell a small change",
         )
-    watcher = watcher or Watcher()
-    named = named_apart(contestants)
-    asking: dict[str, Any] = {} if batch_size is None else {"batch_size": batch_size}
-    answered = ask_contestants(
-        named,
-        prompts,
-        options,
-        store=store,
-        model=model or ModelOptions(),
-        seed=seed,
-        watcher=watcher,
-        **asking,
-    )
-    contests = contests_of(answered)
-    judgements = judging(contests) if judging is not None else None
-    flags = flag_answers(answered.answers)
-    fears = look_for_fears(answered.answers, flags, seed=seed)
-    comparison = _described(answered, options, contests, judgements)
-    comparison |= _counted(answered, contests, judgements, votes, options, seed)
-    comparison |= _feared(answered, contests, judgements, fears, flags)
-    comparison["style"] = None
-    if style_target is not None:
-        texts = {name: [[a.text for a in own] for own in of] for name, of in answered.answers.items()}
-        found = compare_style(texts, style_target, seed=seed)
-        comparison["style"] = {"target": options.style} | found.as_dict()
-    drifted = measured_drift(answered.answers, named, neutral_texts, options, model, watcher)
-    comparison |= drifted.as_dict()
-    accuracy = measured_pair_accuracy(named, pairs, model, watcher)
-    comparison["pair_accuracy"] = accuracy.as_dict() if accuracy is not None else None
-    if judgements is None and accuracy is not None:
-        comparison["verdict"] = f"{accuracy.sentence} The answers stand side by side; nobody judged them."
-    comparison["benchmarks"] = measured_benchmarks(named, options, model, seed, watcher)
-    comparison["warnings"] = _warnings(answered, judgements, comparison, watcher) + list(drifted.warnings)
-
-    return comparison
 
 
 def held_out_accuracy(pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
@@ -241,9 +248,7 @@ def _feared(
     }
 
 
-def _warnings(
-    answered: Answered, judgements: Judgements | None, comparison: Mapping[str, Any], watcher: Watcher
-) -> list[str]:
+def _warnings(answered: Answered, judgements: Judgements | None, watcher: Watcher) -> list[str]:
     said = []
     if answered.set_aside:
         first = answered.set_aside[0]
@@ -321,3 +326,8 @@ def _figures(
         "finished_share": fmean(answer.finished for own in answers for answer in own),
         "distinct_share": len(set(texts)) / len(texts),
     }
+
+
+def _style(answered: Answered, target: Sequence[str], options: CompareOptions, seed: int) -> dict[str, Any]:
+    texts = {name: [[a.text for a in own] for own in of] for name, of in answered.answers.items()}
+    return {"target": options.style} | compare_style(texts, target, seed=seed).as_dict()

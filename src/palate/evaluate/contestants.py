@@ -79,7 +79,7 @@ def ask_contestants(
     store: ResponseStore,
     model: ModelOptions,
     seed: int = 0,
-    batch_size: int = _BATCH_SIZE,
+    batch_size: int | None = None,
     watcher: Watcher | None = None,
 ) -> Answered:
     """Every model's answers. Each is in the store before the next is written: asked again, it is read there.
@@ -89,7 +89,7 @@ def ask_contestants(
         prompts: of these the first `options.num_prompts`.
         model: device, dtype, attention and quantization are used.
         seed: of the draws, where answers are sampled.
-        batch_size: answers written at once; halved where memory does not suffice.
+        batch_size: answers written at once, 32 where absent; halved where memory does not suffice.
 
     Raises:
         CallError: two contestants have one name, or there are no prompts. ModelError: a model cannot be
@@ -103,7 +103,9 @@ def ask_contestants(
         raise CallError("there are no prompts", where="compare")
     told: dict[str, list[list[Reply]]] = {}
     for contestant in contestants:
-        told[contestant.name] = _ask(contestant, asked, options, store, model, seed, batch_size, watcher)
+        told[contestant.name] = _ask(
+            contestant, asked, options, store, model, seed, batch_size or _BATCH_SIZE, watcher
+        )
     aside = [
         Unanswered(prompt, name, _problem(replies[place]))
         for place, prompt in enumerate(asked)
