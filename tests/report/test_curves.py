@@ -109,11 +109,11 @@ def test_every_colour_is_defined_for_light_dark_and_print() -> None:
 @pytest.mark.parametrize(
     ("objective", "said"),
     [
-        ("dpo", "measured from the reference model"),
-        ("kto", "measured from the reference model"),
-        (None, "measured from the reference model"),
-        ("orpo", "It has no reference"),
-        ("sft", "It has no reference"),
+        ("dpo", "moved from its reference"),
+        ("kto", "moved from its reference"),
+        (None, "moved from its reference"),
+        ("orpo", "it has no reference"),
+        ("sft", "it has no reference"),
         ("reward", "The score that the model gives"),
     ],
 )

@@ -52,7 +52,7 @@ def claim_of_comparison(comparison: Comparison, say: Phrases = ENGLISH) -> Claim
     held_out = comparison.held_out
     reward = [] if held_out is None else [_held_out_in_words(held_out, say)]
     if (because := _withheld(comparison)) is not None:
-        return Claim(say("claim_withheld"), "open", (because, *reward))
+        return Claim(say("claim_withheld"), "open", (because, say("claim_withheld_next"), *reward))
     against_base = [
         rate for rate in comparison.win_rates if rate.against == comparison.names[0] and _counted(rate)
     ]
