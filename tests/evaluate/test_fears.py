@@ -192,8 +192,8 @@ def test_answers_without_a_verdict_are_no_times_that_the_judge_did_otherwise() -
     base = [[Answer(prompt(0), text, "base") for text in ("A.", "B.", "C.")]]
     flags = flag_answers({"base": base, "tuned": base})
     for verdicts, said in (
-        ([told("a"), None, told("a")], "base's answer 2 of 2 times, 1 more without a verdict"),
-        ([told(None), told("a"), None], "base's answer, 2 more without a verdict"),
+        ([told("a"), None, told("a")], "base's answer 2 of 2 times"),
+        ([told(None), told("a"), None], "base's answer"),
         ([told("a"), told("tie"), told("a")], "base's answer 2 of 3 times"),
     ):
         (found,) = worse_prompts([prompt(0)], base, base, flags["base"], flags["tuned"], [verdicts])

@@ -90,11 +90,7 @@ def _worst(
     if lost:
         told = verdicts[lost[0]] if verdicts is not None else None
         because = f" ({told.reason})" if told is not None and told.reason else ""
-        unjudged = num_samples - num_judged
-        without = f", {unjudged} more without a verdict" if unjudged else ""
-        reasons.append(
-            f"the judge prefers the base's answer{_times(len(lost), num_judged)}{without}{because}"
-        )
+        reasons.append(f"the judge prefers the base's answer{_times(len(lost), num_judged)}{because}")
         first = lost[0] if not num_faults else first
     if not reasons:
         return None
