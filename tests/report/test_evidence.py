@@ -169,6 +169,12 @@ def test_measures_have_a_row_each_and_a_column_a_model() -> None:
     assert rows["new thing"] == ["–", "0.500"]
     assert rows["Drift from the base, KL per token on its own answers"] == ["–", "0.210 (0.180 to 0.240)"]
     assert "num answers" not in rows
+    assert not any(name.endswith("times the base's") for name in rows)
+    ratio = {"value": 16.6, "ratio_to_base": 1.07, "ratio_interval_95": [1.02, 1.12]}
+    found = measures(compared(perplexity={"playground": {"value": 15.5}, "harbour": ratio}), SAY)
+    assert found is not None
+    rows = {name: cells for name, *cells in found.rows}
+    assert rows["Perplexity on neutral text, times the base's"] == ["–", "1.07 (1.02 to 1.12)"]
 
 
 def test_benchmarks_are_drawn_around_no_difference() -> None:

@@ -134,7 +134,7 @@ def test_a_terminal_and_a_pipe_tell_of_it() -> None:
     console = Console(file=io.StringIO(), width=80)
     render_comparison(content, console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "held-out pairs, playground: chosen side likelier per token 55.1% (47% to 63%)" in text
+    assert "held-out pairs, playground: chosen side likelier per token 55.1% (47.0% to 63.0%)" in text
     assert "gained / lost 51 / 15" in text and "moved towards chosen 80.0%" in text
     assert "harbour and playground were measured." in text
     assert text.count("9 of 249") == 1

@@ -237,6 +237,8 @@ def measures(comparison: Comparison, say: Phrases) -> Grid | None:
     perplexity = [(comparison.perplexity or {}).get(name) for name in names]
     cells = [_figure(p.value, p.interval_95, say) if p else ABSENT for p in perplexity]
     rows.append((say("measure_perplexity"), *cells))
+    cells = [_figure(p.ratio_to_base, p.ratio_interval_95, say) if p else ABSENT for p in perplexity]
+    rows.append((say("measure_perplexity_ratio"), *cells))
     rows = [row for row in rows if any(cell != ABSENT for cell in row[1:])]
     return Grid((say("measure"), *names), tuple(rows)) if rows else None
 
