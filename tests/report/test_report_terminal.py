@@ -169,3 +169,19 @@ def test_the_sentence_on_style_is_said() -> None:
     content = full_comparison()
     content["style"]["sentence"] = "harbour writes closer to the target than playground by words."
     assert content["style"]["sentence"] in piped(render_comparison, content).splitlines()
+
+
+def test_what_is_wrong_with_the_judge_stands_beside_its_win_rate() -> None:
+    content = full_comparison()
+    content["judge_card"] |= {
+        "judge": "coin",
+        "forced": True,
+        "findings": [{"name": "inconsistency", "what": "It changes its mind.", "evidence": "56% flipped"}],
+    }
+    content["ranking_notes"] = ["harbour won all"]
+    lines = piped(render_comparison, content).splitlines()
+    assert "the judge coin: It changes its mind. 56% flipped." in lines
+    assert any(line.startswith("A canary failed") and line.endswith("says nothing yet.") for line in lines)
+    assert "ranking: harbour won all" in lines
+    content["judge_card"]["forced"] = False
+    assert "A canary failed" not in piped(render_comparison, content)

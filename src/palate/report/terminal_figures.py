@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from palate.report.comparison import (
     Comparison,
     DriftOnText,
+    JudgeCard,
     ModelStyle,
     PairAccuracy,
     PairedWinRate,
@@ -85,7 +86,9 @@ def comparison_tables(comparison: Comparison) -> Iterator[FigureTable]:
         yield _pair_accuracy(comparison.pair_accuracy)
     if comparison.ranking:
         rows = tuple(
-            (_name(one.model), number(one.strength), _range(one.interval_95)) for one in comparison.ranking
+            # Level models differ by what rounding leaves, which would read as a figure: 1.12e−15.
+            (_name(one.model), number(round(one.strength or 0.0, 9)), _range(one.interval_95))
+            for one in comparison.ranking
         )
         yield FigureTable(("ranking", "strength", "95% interval"), rows, "ranking, ")
     answers = tuple(_of_answers(comparison))
@@ -105,7 +108,11 @@ def comparison_tables(comparison: Comparison) -> Iterator[FigureTable]:
 
 
 def says_of_comparison(comparison: Comparison) -> Iterator[tuple[str, str]]:
-    """Sentences with a style each: findings, prompts to look at, telling words, and what weakens it all."""
+    """Sentences with a style each: on the judge, findings, prompts to look at, telling words, warnings."""
+    if comparison.judge_card is not None:
+        yield from _of_judge(comparison.judge_card)
+    for note in comparison.ranking_notes:
+        yield f"ranking: {note}", "dim"
     for row in comparison.win_rates:
         if row.within is not None:
             takes = plural(row.within.num_more, "more comparison")
@@ -129,6 +136,15 @@ def says_of_comparison(comparison: Comparison) -> Iterator[tuple[str, str]]:
         warnings += comparison.pair_accuracy.warnings
     for warning in dict.fromkeys(warnings):
         yield f"note: {warning}", "yellow"
+
+
+def _of_judge(card: JudgeCard) -> Iterator[tuple[str, str]]:
+    """What was found wrong with it: a win rate that a poor judge gives is no better than the judge."""
+    if card.forced:
+        yield f"{ENGLISH('judge_forced')} What {_name(card.judge)} prefers says nothing yet.", "yellow"
+    for finding in card.findings:
+        evidence = f" {finding.evidence}." if finding.evidence else ""
+        yield f"the judge {_name(card.judge)}: {finding.what}{evidence}", "yellow"
 
 
 def _worth_a_look(comparison: Comparison) -> Iterator[tuple[str, str]]:
@@ -210,7 +226,8 @@ def _of_answers(comparison: Comparison) -> Iterator[tuple[str, ...]]:
         yield ("the same on neutral text", *map(_of_drift, neutral))
     if comparison.perplexity:
         found_of = [comparison.perplexity.get(name) for name in comparison.names]
-        yield ("perplexity", *map(_of_perplexity, found_of))
+        base, *others = found_of
+        yield ("perplexity", "–" if base is None else number(base.value), *map(_of_perplexity, others))
 
 
 def _of_drift(one: DriftOnText | None) -> str:
