@@ -280,3 +280,11 @@ def test_sides_that_nothing_tells_apart_are_not_learnt(shop: Workshop) -> None:
     """On 120 prompts an accuracy near 50% is known to 9 points: under 60% or not, it may be a coin's."""
     (seen,) = findings(diagnose_run(chance(shop)), "preference_not_learnt")
     assert (seen.case, seen.severity) in {("coin", "error"), ("not_shown", "warning")}
+
+
+def test_what_is_told_against_length_ends_it(shop: Workshop) -> None:
+    (seen,) = findings(diagnose_run(long_wins(shop)), "length_exploitation")
+    remedy = f"{seen.recipe_key}={seen.recipe_value}"
+    cured = shop.run("cured", longer(240), remedy, num_steps=45, learning_rate=1e-2)
+    assert remedy == "objective.ld_alpha=0.0"
+    assert not findings(diagnose_run(cured), "length_exploitation")

@@ -17,6 +17,7 @@ _MIN_PROMPTS = 40
 _HIGHEST = 0.75
 _MIN_SURE_WRONG = 0.75
 _MAX_Z = 2.0
+_NEAR = 0.1
 
 
 def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
@@ -42,10 +43,9 @@ def _check(metrics: Metrics, facts: Facts) -> Sequence[Seen] | NotApplicable:
 
 
 def _seen(found: Accuracy, facts: Facts, as_sure: float) -> Seen:
-    flipped = 1 - found.value
-    smoothing = getattr(facts.objective, "label_smoothing", None)
+    key, value = _advice(found, facts)
     return Seen(
-        severity="warning",
+        severity="info" if value is None else "warning",
         sure="hint",
         step=None,
         evidence={
@@ -53,12 +53,23 @@ def _seen(found: Accuracy, facts: Facts, as_sure: float) -> Seen:
             "held_out_accuracy": found.value,
             "accuracy_low": found.interval_95[0],
             "accuracy_high": found.interval_95[1],
-            "implied_flip_rate": flipped,
+            "implied_flip_rate": 1 - found.value,
             "wrong_to_right_margin": as_sure,
         },
-        recipe_key="objective.label_smoothing" if smoothing is not None else "objective.type",
-        recipe_value=round(min(1 - found.interval_95[1], 0.45), 2) if smoothing is not None else "ipo",
+        recipe_key=key,
+        recipe_value=value,
     )
+
+
+def _advice(found: Accuracy, facts: Facts) -> tuple[str, float | str | None]:
+    """The option to change; no value where the objective reckons with such labels already."""
+    least = round(min(1 - found.interval_95[1], 0.45), 2)
+    smoothing = getattr(facts.objective, "label_smoothing", None)
+    if facts.objective is not None and facts.objective.type == "ipo":
+        return "data.train", None
+    if smoothing is None:
+        return "objective.type", "ipo"
+    return ("objective.label_smoothing", least) if smoothing < least - _NEAR else ("data.train", None)
 
 
 RULE = Rule(
