@@ -120,3 +120,9 @@ def test_every_colour_is_defined_for_light_dark_and_print() -> None:
 def test_rewards_are_explained_as_what_they_are(objective: str | None, said: str) -> None:
     found = curves(metrics([0.1, 0.2], key="rewards_margin"), best_step=None, objective=objective)
     assert said in only(found).explanation
+
+
+def test_a_figure_that_no_axis_reaches_is_a_gap() -> None:
+    curve = only(curves(metrics([0.7, 1e308, -1e308, 0.5]), best_step=None, objective="dpo"))
+    assert "at 2 of 4 training steps" in curve.gaps[0]
+    assert "<svg" in draw(curve, StyleSheet())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
@@ -10,11 +9,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Val
 
 from palate.errors import ArtifactError
 
-__all__ = ["Interval", "Measured", "MeasuredInterval", "Number", "Piece", "parse"]
+__all__ = ["LARGEST_FIGURE", "Interval", "Measured", "MeasuredInterval", "Number", "Piece", "parse"]
+
+
+LARGEST_FIGURE = 1e100
+"""What is larger is no figure of a run, and no axis can be drawn for it."""
 
 
 def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+    return value if value is not None and abs(value) <= LARGEST_FIGURE else None
 
 
 Number = Annotated[float | None, AfterValidator(_finite)]
@@ -25,7 +28,7 @@ Interval = tuple[float, float]
 def _whole_interval(value: Any) -> Any:
     """None where an end is missing or not a number: half an interval cannot be drawn, nor relied on."""
     if isinstance(value, list | tuple) and len(value) == 2:
-        ends = [end for end in value if isinstance(end, int | float) and math.isfinite(end)]
+        ends = [end for end in value if isinstance(end, int | float) and abs(end) <= LARGEST_FIGURE]
         return value if len(ends) == 2 else None
     return value
 

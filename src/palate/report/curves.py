@@ -8,6 +8,7 @@ from typing import Literal
 
 from palate.evaluate.diagnosis.curves import Metrics, Series, series
 from palate.recipe import OBJECTIVES
+from palate.report.checked import LARGEST_FIGURE
 from palate.report.phrases import ENGLISH, Phrases
 from palate.report.wording import number
 
@@ -149,14 +150,20 @@ def curves(
     rewards = _rewards_of(objective)
     for panel in PANELS:
         level = LN_2 if panel.name == "loss" and objective == "dpo" else panel.level
-        train = tuple(series(metrics.train, line.key) for line in panel.lines)
-        evaluation = tuple(series(metrics.eval, line.key) for line in panel.lines)
+        train = tuple(_drawable(series(metrics.train, line.key)) for line in panel.lines)
+        evaluation = tuple(_drawable(series(metrics.eval, line.key)) for line in panel.lines)
         if level is not None and level[1]:
             level = level[0], say(level[1])
         curve = Curve(panel, train, evaluation, best_step, level, say, rewards)
         if curve.drawn or curve.gaps:
             found.append(curve)
     return found
+
+
+def _drawable(found: Series) -> Series:
+    """What no axis reaches is a gap: a run that has blown up so far has no figure there."""
+    values = tuple(value if abs(value) <= LARGEST_FIGURE else math.nan for value in found.values)
+    return Series(found.steps, values)
 
 
 def _rewards_of(objective: str | None) -> Rewards:
