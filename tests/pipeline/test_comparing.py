@@ -175,6 +175,24 @@ def event_of(number: int, item: str, annotator: str, kind: Any, choice: Any) -> 
     return Event(f"k{number}", annotator, kind, item, choice=choice, left="a")
 
 
+def test_votes_that_are_not_counted_are_said_to_be(here: Path, base: Path) -> None:
+    """Of 40 votes 39 are on these answers, the 40th is another person's on others; and a row holds none."""
+    found = compared(base)
+    own = votes_on(found, 36)[:39]
+    rows = ["prompt,title_a,title_b,title_b_preferred,annotator", "q,x,y,1,zoe", "q,x,y,perhaps,zoe"]
+    for vote in own:
+        sides = [m[0].content for m in (vote.comparison.completion_a, vote.comparison.completion_b)]
+        rows.append(f'"{vote.comparison.prompt[-1].content}","{sides[0]}","{sides[1]}",{vote.preferred},ann')
+    Path("votes.csv").write_text("\n".join(rows) + "\n")
+    judged = compared(base, votes="votes.csv")
+    assert judged["judge"] == "votes of 1 person"
+    (other,) = (said for said in judged["warnings"] if "on other answers" in said)
+    assert other == f"1 of {len(own) + 1} votes are on other answers, and not counted."
+    assert any(
+        said.startswith("1 row holds no vote, the first at votes.csv:3:") for said in judged["warnings"]
+    )
+
+
 def test_votes_on_something_else_are_refused(here: Path, base: Path) -> None:
     Path("votes.csv").write_text("prompt,title_a,title_b,title_b_preferred\nq,x,y,1\n")
     with pytest.raises(CallError, match="none of 1 votes is on the answers"):

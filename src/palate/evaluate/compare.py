@@ -253,8 +253,9 @@ def _warnings(answered: Answered, judgements: Judgements | None, watcher: Watche
     if answered.set_aside:
         first = answered.set_aside[0]
         num = len({one.prompt for one in answered.set_aside})
+        prompts, them = ("prompt is", "it") if num == 1 else ("prompts are", "them")
         said.append(
-            f"{num} prompts are left out because a model could not answer them; the first: {first.model}: "
+            f"{num} {prompts} left out because a model could not answer {them}; the first: {first.model}: "
             f"{first.reason}"
         )
     if judgements is not None:
@@ -265,6 +266,7 @@ def _warnings(answered: Answered, judgements: Judgements | None, watcher: Watche
                 f"{len(missing)} of {len(judgements.verdicts)} verdicts are missing"
                 + (f"; the first: {why}" if why else "")
             )
+        said += judgements.notes
         if judgements.card is not None:
             said += judgements.card["warnings"]
     for warning in said:

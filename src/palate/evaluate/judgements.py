@@ -44,6 +44,8 @@ class Judgements:
     """What is known of the judge; None for a program, and for people's own votes."""
     withheld_because: str = ""
     """Why its verdicts are not to be counted; empty where they are."""
+    notes: tuple[str, ...] = ()
+    """What became of evidence that was given and is not used."""
     _by_id: dict[str, Verdict] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from palate.data.votes import read_votes
 from palate.errors import DataError
 from palate.records import Vote
 
-__all__ = ["read_cast_votes"]
+__all__ = ["read_cast_votes", "rows_without_votes"]
 
 _WANTED = (
     "name the store that palate annotate votes into, what its export --votes wrote, or a table of two sides "
@@ -35,6 +35,15 @@ def read_cast_votes(source: str) -> tuple[Vote, ...]:
         return _counting(_of_file(source))
     with VoteStore(source, must_exist=True) as opened:
         return _counting(cast_votes(Ballots(opened.events()), opened.items()))
+
+
+def rows_without_votes(source: str) -> list[str]:
+    """In words, how many rows of a file hold no vote. A store has none: its votes were checked as cast."""
+    aside = () if _is_store(source) else read_votes(source).set_aside
+    if not aside:
+        return []
+    rows = "1 row holds" if len(aside) == 1 else f"{len(aside):,} rows hold"
+    return [f"{rows} no vote, the first at {aside[0].place}: {aside[0].reason}."]
 
 
 def _of_file(source: str) -> tuple[Vote, ...]:

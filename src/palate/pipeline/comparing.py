@@ -22,7 +22,7 @@ from palate.judge import load_scorer
 from palate.judge.rubric import load_rubric
 from palate.judge.specs import JudgeSpec, load_judges
 from palate.pipeline.bases import PLAYGROUND, base_folder, playground_folder
-from palate.pipeline.cast_votes import read_cast_votes
+from palate.pipeline.cast_votes import read_cast_votes, rows_without_votes
 from palate.pipeline.contest_judging import judging_of, judging_of_votes
 from palate.pipeline.diagnosing import diagnose_stage
 from palate.pipeline.judges import DEFAULT_BATCH_SIZE, AskerOf, build_judge
@@ -362,7 +362,8 @@ def _compare(
         watcher=watcher,
     )
     comparison["seed"] = seed
-    comparison["warnings"] += [*of_target, *of_neutral, *unasked_prompts(options)]
+    of_votes = rows_without_votes(options.votes) if options.votes is not None else []
+    comparison["warnings"] += [*of_target, *of_neutral, *of_votes, *unasked_prompts(options)]
     return comparison
 
 

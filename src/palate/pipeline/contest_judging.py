@@ -54,11 +54,12 @@ def judging_of(
     def judged(contests: Sequence[Contest]) -> Judgements:
         called = _KINDS[kind]
         comparisons = to_judge(contests, called)
-        _refuse_votes_on_nothing(contests, votes, str(options.votes))
+        notes = _votes_on(contests, votes, str(options.votes))[1]
         if called == "scorer":
-            return Judgements(judge.name, called, tuple(judge.judge(comparisons, watcher)))
+            verdicts = tuple(judge.judge(comparisons, watcher))
+            return Judgements(judge.name, called, verdicts, notes=notes)
         if not comparisons:
-            return Judgements(judge.name, called, ())
+            return Judgements(judge.name, called, (), notes=notes)
         asked = {names_of(comparison).id for comparison in comparisons}
         ensure_folder(verdicts_file.parent)
         source = str(verdicts_file.with_name("comparison.json"))
@@ -68,7 +69,7 @@ def judging_of(
         )
         done = judge_material(material, judge, verdicts_file, seed=seed, force=options.force, watcher=watcher)
         card = done.card.as_dict()
-        return Judgements(judge.name, called, done.verdicts, card, done.card.withheld_because)
+        return Judgements(judge.name, called, done.verdicts, card, done.card.withheld_because, notes)
 
     return judged
 
@@ -77,19 +78,30 @@ def judging_of_votes(votes: Sequence[Vote], source: str) -> Judging:
     """People are the judge. `source` says where their votes come from."""
 
     def judged(contests: Sequence[Contest]) -> Judgements:
-        _refuse_votes_on_nothing(contests, votes, source)
-        judge = VoteJudge(votes)
-        return Judgements(judge.name, "votes", tuple(judge.judge(to_judge(contests, "votes"))))
+        own, notes = _votes_on(contests, votes, source)
+        judge = VoteJudge(own)
+        return Judgements(judge.name, "votes", tuple(judge.judge(to_judge(contests, "votes"))), notes=notes)
 
     return judged
 
 
-def _refuse_votes_on_nothing(contests: Sequence[Contest], votes: Sequence[Vote], source: str) -> None:
+def _votes_on(
+    contests: Sequence[Contest], votes: Sequence[Vote], source: str
+) -> tuple[list[Vote], tuple[str, ...]]:
+    """Those on these answers, and in words how many are on others.
+
+    Raises:
+        CallError: all are on others.
+    """
     judged = {names_of(contest.comparison).id for contest in contests}
-    if votes and not any(names_of(vote.comparison).id in judged for vote in votes):
+    own = [vote for vote in votes if names_of(vote.comparison).id in judged]
+    if votes and not own:
         raise CallError(
             f"none of {len(votes):,} votes is on the answers of these models",
             where=source,
             why="a vote belongs to a prompt and two answers, word for word",
             next="vote on this comparison: palate annotate FOLDER, which holds evaluation/comparison.json",
         )
+    if len(own) == len(votes):
+        return own, ()
+    return own, (f"{len(votes) - len(own):,} of {len(votes):,} votes are on other answers, and not counted.",)
