@@ -98,3 +98,39 @@ def test_an_unfinished_run_is_called_that(tmp_path: Path) -> None:
 
 def test_intervals_round_outwards() -> None:
     assert interval_in_words((0.50049, 0.93001)) == "95% interval 50.0% to 93.1%"
+
+
+def several(*counts: tuple[int, int, int]) -> Claim:
+    """Of models b, c, ... against a: wins, losses and missing verdicts of each."""
+    names = ["a", *"bcdefgh"[: len(counts)]]
+    rows = []
+    for name, (num_wins, num_losses, num_missing) in zip(names[1:], counts, strict=True):
+        outcomes: list[win_rates.Outcome] = ["win"] * num_wins + ["loss"] * num_losses
+        counted = win_rates.win_rate([*outcomes, *[None] * num_missing])
+        figures = {key: getattr(counted, key) for key in counted.__slots__}
+        rows.append({"of": name, "against": "a", "sentence": "", **figures})
+    content = {
+        "base": "a", "tuned": "b", "models": names, "samples": [], "judge": "shorter", "win_rates": rows,
+        "win_rate": {key: rows[0][key] for key in win_rates.WinRate.__slots__},
+    }  # fmt: skip
+    return claim_of_comparison(Comparison.model_validate(content))
+
+
+def test_of_several_models_none_is_called_better_that_chance_may_show_among_so_many() -> None:
+    """66 of 100 is p = 0.0018, and 61 of 100 p = 0.035: alone that is beyond chance, among five it is not."""
+    level = (50, 50, 0)
+    lucky = several((61, 39, 0), level, level, level, level)
+    assert lucky.tone == "open" and "b, c, d, e and f answer better than a" in lucky.headline
+    assert lucky.headline.startswith("It is not settled whether b")
+    sure = several((66, 34, 0), (61, 39, 0), level, level, level)
+    assert sure.headline.startswith("b answers better than a, by the judge “shorter”. It is not settled")
+    assert several((34, 66, 0), level).headline.startswith("b answers worse than a")
+
+
+def test_of_several_models_those_without_a_verdict_are_open() -> None:
+    nothing = several((0, 0, 9), (0, 0, 9))
+    assert (
+        nothing.headline == "It is not settled whether b and c answer better than a, by the judge “shorter”."
+    )
+    one = several((0, 0, 9), (30, 2, 0))
+    assert one.headline.startswith("c answers better than a") and "not settled whether b" in one.headline

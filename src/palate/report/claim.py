@@ -53,11 +53,10 @@ def claim_of_comparison(comparison: Comparison, say: Phrases = ENGLISH) -> Claim
     reward = [] if held_out is None else [_held_out_in_words(held_out, say)]
     if (because := _withheld(comparison)) is not None:
         return Claim(say("claim_withheld"), "open", (because, say("claim_withheld_next"), *reward))
-    against_base = [
-        rate for rate in comparison.win_rates if rate.against == comparison.names[0] and _counted(rate)
-    ]
-    if len(against_base) > 1:
-        return _claim_of_several(comparison, against_base, reward, say)
+    of_base = [rate for rate in comparison.win_rates if rate.against == comparison.names[0]]
+    if len(of_base) > 1:
+        return _claim_of_several(comparison, of_base, reward, say)
+    against_base = [rate for rate in of_base if _counted(rate)]
     figures = comparison.win_rate or (_counted(against_base[0]) if against_base else None)
     if figures is not None:
         tone = tone_of(figures)
@@ -114,8 +113,18 @@ def _counted(rate: PairedWinRate) -> WinRate | None:
 def _claim_of_several(
     comparison: Comparison, rates: list[PairedWinRate], reward: list[str], say: Phrases
 ) -> Claim:
-    """Which of several models is better than the baseline, which is worse, and which is open."""
-    tones = {rate.of: tone_of(counted) for rate in rates if (counted := _counted(rate))}
+    """Which of several models is better than the baseline, which is worse, and which is open.
+
+    Each is another chance to err: a claim has to stand with all their sign tests taken together. Of five
+    models that were the baseline's equals, one was else called better or worse in a fifth of all comparisons.
+    """
+    from palate.statistics.several import shown_together
+
+    counts = {rate.of: counted for rate in rates if (counted := _counted(rate))}
+    shown = shown_together({name: counted.sign_test_p for name, counted in counts.items()})
+    tones: dict[str, Tone] = {
+        rate.of: tone_of(counts[rate.of]) if rate.of in shown else "open" for rate in rates
+    }
     said = []
     tone: Tone
     for tone in ("better", "worse", "open"):
@@ -130,7 +139,7 @@ def _claim_of_several(
     overall: Tone = "better" if "better" in tones.values() else "open"
     if set(tones.values()) == {"worse"}:
         overall = "worse"
-    words = [_counts_in_words(rate, rate.of, rate.against, say) for rate in rates]
+    words = [_counts_in_words(rate, rate.of, rate.against, say) for rate in rates if rate.of in counts]
     return Claim(head, overall, (*words, *reward))
 
 
