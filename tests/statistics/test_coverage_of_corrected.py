@@ -1,4 +1,4 @@
-"""Do the intervals without a judge's errors, and of how often he is right, hold the truth over the whole grid?"""
+"""Do the intervals without a judge's errors, and of how often it is right, hold the truth over the grid?"""
 
 from __future__ import annotations
 
