@@ -162,7 +162,19 @@ def test_drift_and_perplexity_have_their_intervals() -> None:
     lines = piped(render_comparison, content).splitlines()
     assert "nats a token from the base: playground –, harbour 0.210 (0.180 to 0.240)" in lines
     assert "the same on neutral text: playground –, harbour 0.0130 (0.0100 to 0.0160)" in lines
-    assert "perplexity: playground 12.4, harbour 13.4, 1.08 times (1.02 to 1.14)" in lines
+    assert "perplexity: playground 12.4, harbour 13.4" in lines
+    assert "times the base's: playground –, harbour 1.08 (1.02 to 1.14)" in lines
+
+
+def test_of_several_models_a_warning_says_of_which_two_it_is() -> None:
+    content = full_comparison(3)
+    for row in content["win_rates"]:
+        row["warnings"] = ["8 prompts are few."]
+    first = content["win_rates"][0]
+    first["warnings"] = [*first["warnings"], "The judged side is shorter."]
+    lines = piped(render_comparison, content).splitlines()
+    assert lines.count("note: 8 prompts are few.") == 1
+    assert f"note: {first['of']} against {first['against']}: The judged side is shorter." in lines
 
 
 def test_the_sentence_on_style_is_said() -> None:

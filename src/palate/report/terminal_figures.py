@@ -130,12 +130,22 @@ def says_of_comparison(comparison: Comparison) -> Iterator[tuple[str, str]]:
         yield comparison.pair_accuracy.sentence, ""
     if comparison.benchmarks is not None and comparison.benchmarks.sentence:
         yield comparison.benchmarks.sentence, ""
-    warnings = [warning for row in comparison.win_rates for warning in row.warnings]
+    warnings = list(_of_pairs(comparison.win_rates))
     warnings += [*comparison.warnings, *(comparison.style.warnings if comparison.style is not None else ())]
     if comparison.pair_accuracy is not None:
         warnings += comparison.pair_accuracy.warnings
     for warning in dict.fromkeys(warnings):
         yield f"note: {warning}", "yellow"
+
+
+def _of_pairs(rows: Sequence[PairedWinRate]) -> Iterator[str]:
+    """Warnings of two models each; where they do not hold for all, of which."""
+    pairs: dict[str, list[str]] = {}
+    for row in rows:
+        for warning in row.warnings:
+            pairs.setdefault(warning, []).append(f"{_name(row.of)} against {_name(row.against)}")
+    for warning, own in pairs.items():
+        yield warning if len(own) == len(rows) else f"{', '.join(own)}: {warning}"
 
 
 def _of_judge(card: JudgeCard) -> Iterator[tuple[str, str]]:
@@ -226,8 +236,9 @@ def _of_answers(comparison: Comparison) -> Iterator[tuple[str, ...]]:
         yield ("the same on neutral text", *map(_of_drift, neutral))
     if comparison.perplexity:
         found_of = [comparison.perplexity.get(name) for name in comparison.names]
-        base, *others = found_of
-        yield ("perplexity", "–" if base is None else number(base.value), *map(_of_perplexity, others))
+        yield ("perplexity", *("–" if one is None else number(one.value) for one in found_of))
+        if any(one is not None and one.ratio_to_base is not None for one in found_of[1:]):
+            yield ("times the base's", "–", *map(_of_perplexity, found_of[1:]))
 
 
 def _of_drift(one: DriftOnText | None) -> str:
@@ -235,12 +246,10 @@ def _of_drift(one: DriftOnText | None) -> str:
 
 
 def _of_perplexity(one: Perplexity | None) -> str:
-    """How many times the baseline's it is has the interval that tells them apart: it is paired by text."""
-    if one is None:
+    """Against the baseline's, with the interval that tells them apart: it is paired by text."""
+    if one is None or one.ratio_to_base is None:
         return "–"
-    if one.ratio_to_base is None:
-        return number(one.value)
-    return f"{number(one.value)}, {number(one.ratio_to_base)} times{_bracketed(one.ratio_interval_95, '')}"
+    return f"{number(one.ratio_to_base)}{_bracketed(one.ratio_interval_95, '')}"
 
 
 def _style(style: Style) -> FigureTable:
