@@ -228,6 +228,14 @@ def test_what_is_set_aside_is_said_with_its_reason(tmp_path: Path) -> None:
     assert '"new_text_preferred" is no choice' in said
 
 
+def test_a_comparison_is_told_from_its_verdicts(tmp_path: Path) -> None:
+    file = tmp_path / "comparison.json"
+    file.write_text('{"models": ["a", "b"], "win_rates": [], "samples": []}', encoding="utf-8")
+    with pytest.raises(DataError, match="whole comparison") as raised:
+        table_win_rate(str(file))
+    assert "verdicts.jsonl beside it" in str(raised.value.next)
+
+
 def test_verdicts_of_a_judge_that_failed_are_said_to_be(tmp_path: Path) -> None:
     row = {
         "id": "1", "prompt": "q", "completion_a": "x", "completion_b": "y", "generator_a": "old",

@@ -102,6 +102,12 @@ def table_win_rate(
         CallError: `within` is no such width.
         DataError: as reading does; or no row holds a judgement.
     """
+    if Path(path).name == "comparison.json":
+        raise DataError(
+            "this is a whole comparison, not a table of judgements",
+            where=path,
+            next='its win rates stand in it, under "win_rates"; a judge\'s verdicts in verdicts.jsonl beside it',
+        )
     table = read_judgements(path, of=of, against=against, judge=judge, columns=columns)
     if not any(row.score is not None for row in table.rows):
         raise DataError(
