@@ -202,6 +202,19 @@ def test_what_settles_probabilities_is_of_their_interval(tmp_path: Path) -> None
     assert few["num_more_to_settle"] > 0 and few["interval_95"][0] <= 0.5
 
 
+def test_how_close_probabilities_are_is_of_their_interval(tmp_path: Path) -> None:
+    """Their interval is narrower than the one of sides: what it takes to be within 0.03 follows it."""
+    own = [1.2, 1.9, 1.7, 1.3, 1.8, 1.4] * 10
+    found = table_win_rate(soft(tmp_path / "s.json", own), within=0.03).as_dict()
+    total = len(own) + found["within"]["num_more"]
+    low, high = found["interval_95"]
+    assert total == pytest.approx(len(own) * ((high - low) / 2 / 0.03) ** 2, rel=0.1), (
+        "by sides it would be 1,064"
+    )
+    done = table_win_rate(soft(tmp_path / "d.json", own), within=(high - low) / 2 + 1e-6).as_dict()
+    assert done["within"]["num_more"] == 0
+
+
 def test_probabilities_that_a_missing_verdict_could_undo(tmp_path: Path) -> None:
     held = table_win_rate(soft(tmp_path / "h.json", [1.9] * 40 + [None]))
     assert held.sentence.endswith("1 comparison has no verdict and is not counted.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,9 @@ class TableWinRate:
             if self.within is None
             else {
                 "half_width": self.within,
-                "num_more": comparisons_for_interval(counts, self.within),
+                "num_more": comparisons_for_interval(
+                    replace(counts, interval_95=self.figures.interval_95), self.within
+                ),
             },
             "length_controlled_win_rate": None if controlled is None else controlled.win_rate,
             "length_controlled_interval_95": None if controlled is None else _listed(controlled.interval_95),
@@ -106,7 +108,7 @@ def table_win_rate(
         raise DataError(
             "this is a whole comparison, not a table of judgements",
             where=path,
-            next='its win rates stand in it, under "win_rates"; a judge\'s verdicts in verdicts.jsonl beside it',
+            next="its win_rates stand in it, and a judge's verdicts in verdicts.jsonl beside it",
         )
     table = read_judgements(path, of=of, against=against, judge=judge, columns=columns)
     if not any(row.score is not None for row in table.rows):

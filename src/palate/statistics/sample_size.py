@@ -15,9 +15,9 @@ def comparisons_for_interval(counts: WinRate, half_width: float) -> int:
 
     What counts for the width are independent comparisons. How many of those made so far are worth one is
     taken from the interval there is: (its width / that of as many independent ones) squared, which holds
-    what prompts with several comparisons, and few prompts, cost. That the rate and this share stay what they
-    are is a guess, as every plan is. Without any comparison it is planned for a rate of one half without
-    ties, which takes the most.
+    what prompts with several comparisons, and few prompts, cost, and what a judge's probabilities gain. That
+    the rate and this share stay what they are is a guess, as every plan is. Without any comparison it is
+    planned for a rate of one half without ties, which takes the most.
 
     Args:
         counts: of the comparisons made so far.
@@ -46,7 +46,7 @@ def comparisons_for_interval(counts: WinRate, half_width: float) -> int:
         low, high = counts.interval_95
         if (high - low) / 2 <= half_width:
             return 0
-        design_effect = max(((high - low) / 2 / half(n)) ** 2, 1.0)
+        design_effect = ((high - low) / 2 / half(n)) ** 2
     enough, too_few = 1, 0
     while half(enough / design_effect) > half_width and enough < _MOST:
         enough, too_few = 2 * enough, enough
