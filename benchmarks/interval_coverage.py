@@ -223,7 +223,7 @@ def _fleiss(cell: Cell, draw: np.random.Generator) -> Drawn:
     rates = np.repeat(_rates_of_prompts(cell["share"], cell["alike"], num_prompts, draw), per_prompt)
     truth = draw.random(len(rates)) < rates
     said = truth[:, None] ^ (draw.random((len(rates), 3)) < errs)
-    counts = [{"a": int(num), "b": 3 - int(num)} for num in said.sum(axis=1)]
+    counts: list[Mapping[Hashable, int]] = [{"a": int(num), "b": 3 - int(num)} for num in said.sum(axis=1)]
     prompts = np.repeat(np.arange(num_prompts), per_prompt).tolist()
     found = fleiss_kappa(counts, clusters=prompts, seed=int(draw.integers(2**31)), num_resamples=1000)
     return found.interval_95, _true_kappa(cell)

@@ -183,13 +183,17 @@ def _benchmark_group(cell: Cell, draw: np.random.Generator) -> Drawn:
         n = int(cell["n"]) * (place + 1) // 2
         base = draw.random(n) < cell["rate"]
         tuned = np.where(draw.random(n) < cell["changed"], draw.random(n) < 0.4, base)
-        sides = [Scores(f"task{place}", "acc", of.mean(), _named(of.astype(float))) for of in (base, tuned)]
+        sides = [
+            Scores(f"task{place}", "acc", of.mean(), _named(of.astype(float).tolist()))
+            for of in (base, tuned)
+        ]
         rows.append(difference_of("tuned", *sides))
         all_base += base.tolist()
         all_tuned += tuned.tolist()
-    of_group = [Scores("group", "acc", float(np.mean(of)), {}) for of in (all_base, all_tuned)]
-    found = difference_of_group("tuned", *of_group, rows).interval_95
-    return found, cell["changed"] * (0.4 - cell["rate"])
+    before, after = (Scores("group", "acc", float(np.mean(of)), {}) for of in (all_base, all_tuned))
+    return difference_of_group("tuned", before, after, rows).interval_95, cell["changed"] * (
+        0.4 - cell["rate"]
+    )
 
 
 def _perplexity(scores: Sequence[tuple[float, float]]) -> float:
