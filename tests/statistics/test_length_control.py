@@ -140,3 +140,12 @@ def test_published_figures_where_length_and_quality_can_be_told_apart() -> None:
         assert bool(found.warnings) == (model not in TOLD_APART), model
         if model in TOLD_APART:
             assert abs(100 * found.win_rate - expected) < 1.5, model
+
+
+def test_equally_long_answers_are_not_counted_as_shorter() -> None:
+    """Of six, three are shorter and three as long: shorter in 50%, not in all that are not longer."""
+    scores, differences = [0, 1, 1, 1, 0, 0], [-4, 0, 0, 0, -6, -8]
+    (said,) = length_controlled_win_rate(scores, differences).warnings
+    assert said.startswith("The judged side is shorter in 50% of the comparisons")
+    (said,) = length_controlled_win_rate(scores, [-one for one in differences]).warnings
+    assert said.startswith("The judged side is longer in 50% of the comparisons")

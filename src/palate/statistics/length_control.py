@@ -91,7 +91,7 @@ def length_controlled_win_rate(
     rate = float(chances.mean())
     own = list(range(len(y))) if prompt_ids is None else prompt_ids
     interval = _interval(rate, design, y, own, np.array(ridge))
-    warnings = [*_warnings(shift, float((d > 0).mean())), *_by_length_alone(y, d)]
+    warnings = [*_warnings(shift, d), *_by_length_alone(y, d)]
     return LengthControlled(rate, interval, float(found.coefficients[1]), shift, tuple(warnings))
 
 
@@ -140,11 +140,11 @@ def _interval(
     return interval_of_rate(rate, mean * (1 - mean) / variance, num_prompts)
 
 
-def _warnings(shift: float, share_longer: float) -> list[str]:
+def _warnings(shift: float, d: NDArray[np.float64]) -> list[str]:
     if abs(shift) <= MAX_SHIFT:
         return []
     longer = "longer" if shift > 0 else "shorter"
-    share = share_longer if shift > 0 else 1 - share_longer
+    share = float((d > 0 if shift > 0 else d < 0).mean())
     return [
         f"The judged side is {longer} in {share:.0%} of the comparisons, by {abs(shift):.1f} standard "
         "deviations on average: what length did and what quality did can hardly be told apart, and the "
