@@ -239,3 +239,131 @@ def test_a_relative_source_is_no_trouble_once_trained(
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert compare_command([recipe.output], {})["num_prompts"] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (["data", "split", "a.jsonl", "--out", ""], "--out"),
+        (["data", "split", "a.jsonl", "-o", " "], "-o"),
+        (["data", "audit", "a.jsonl", "--html="], "--html"),
+        (["generate", "triples", "", "--extracts-only"], ""),
+        (["report", ""], ""),
+    ],
+)
+def test_an_empty_value_is_nobodys_wish(tmp_path: Path, monkeypatch, words, option) -> None:
+    """An empty path would be the folder one stands in, and be filled or read."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.md").write_text("Read by nobody. " * 200)
+    write_rows(tmp_path / "a.jsonl", rows(4))
+    before = sorted(tmp_path.rglob("*"))
+    done = palate(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"{option}: an empty value\n" if option else "an empty value\n")
+    assert "next: give " in done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("joined", ["--columns=prompt=", "data.eval="])
+def test_what_only_ends_in_an_equals_sign_is_not_empty(tmp_path: Path, base: Path, joined: str) -> None:
+    words = ["data", "inspect", tmp_path / "no.jsonl"] if joined[0] == "-" else ["run", tmp_path / "no.yaml"]
+    assert "an empty value" not in palate(*words, joined).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "page"),
+    [
+        (["bogus"], "palate"),
+        (["data", "bogus"], "palate data"),
+        (["data", "inspect", "a.jsonl", "--bogus"], "palate data inspect"),
+        (["data", "inspect", "--limit", "x", "a.jsonl"], "palate data inspect"),
+        (["judge"], "palate judge"),
+        (["plan", "a.yaml", "--probe", "--bogus"], "palate plan"),
+    ],
+)
+def test_a_wrong_call_is_told_which_page_says_more(words: list[str], page: str) -> None:
+    done = palate(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(f"\n  next: {page} --help lists what it takes\n")
+
+
+def test_help_tells_no_default_that_is_nothing() -> None:
+    """That a flag is off and a list empty is what not typing it means."""
+    for command in (["judge"], ["data", "curate"], ["annotate"], ["generate", "candidates"], ["demo"]):
+        page = " ".join(palate(*command, "--help").stdout.replace("│", "").split())
+        assert "--json" in page
+        for nothing in ("[default: False]", "[default: ()]", "[default: None]", "[default: (", "[default: ]"):
+            assert nothing not in page
+    page = " ".join(palate("generate", "candidates", "--help").stdout.replace("│", "").split())
+    assert "May be repeated. [default: 1.0]" in page and "decides. [default: 0]" in page
+
+
+@pytest.mark.parametrize("command", ["convert", "curate"])
+def test_a_folder_is_no_file_to_write(tmp_path: Path, monkeypatch, command: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_rows(tmp_path / "a.jsonl", rows(4))
+    for overwrite in ([], ["--overwrite"]):
+        done = palate("data", command, "a.jsonl", "-o", ".", *overwrite)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(".: the file name has no extension\n")
+    audited = palate("data", "audit", "a.jsonl", "--html", ".")
+    assert (audited.returncode, audited.stdout) == (1, "")
+    assert audited.stderr.startswith(".: it cannot be written: Is a directory\n")
+
+
+def test_a_limit_may_be_larger_than_any_file(tmp_path: Path) -> None:
+    write_rows(tmp_path / "a.jsonl", rows(4))
+    done = palate("data", "inspect", tmp_path / "a.jsonl", "--limit", 10**30, "--json")
+    assert (done.returncode, json.loads(done.stdout)["num_rows"]) == (0, 4)
+
+
+@pytest.mark.parametrize("option", ["--model", "--reward-model", "--logprob-model"])
+def test_a_folder_without_a_model_is_no_judge(tmp_path: Path, option: str) -> None:
+    (tmp_path / "bare").mkdir()
+    write_rows(tmp_path / "a.jsonl", rows(4))
+    done = palate("judge", tmp_path / "a.jsonl", "-o", tmp_path / "v.jsonl", option, tmp_path / "bare")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "bare: no model is in this folder\n  why:  it holds no config.json\n" in done.stderr
+
+
+def test_a_file_that_cannot_be_read_says_why_and_what_next(tmp_path: Path) -> None:
+    write_rows(tmp_path / "a.jsonl", rows(4))
+    (tmp_path / "judges.yaml").write_text("judges:\n  - model: [\n")
+    judged = ["judge", tmp_path / "a.jsonl", "-o", tmp_path / "v.jsonl"]
+    told = {
+        "the recipe cannot be read": palate("run", tmp_path),
+        "the rubric cannot be read": palate(*judged, "--model", "m", "--rubric", tmp_path),
+        "the file of judges cannot be read": palate(*judged, "--judges", tmp_path),
+    }
+    for what, done in told.items():
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"{tmp_path}: {what}\n  why:  Is a directory\n  next: ")
+    torn = palate(*judged, "--judges", tmp_path / "judges.yaml")
+    assert torn.stderr.startswith(f"{tmp_path / 'judges.yaml'}:3: the file of judges cannot be read\n")
+    assert len(torn.stderr.splitlines()) == 3
+
+
+@pytest.mark.parametrize("command", ["judge", "compare", "demo"])
+def test_a_seed_is_refused_before_anything_is_asked_or_trained(tmp_path: Path, command: str) -> None:
+    """A negative one ended `palate judge` in a traceback, after every verdict had been paid for."""
+    write_rows(tmp_path / "a.jsonl", rows(4))
+    rest = {
+        "judge": [tmp_path / "a.jsonl", "-o", tmp_path / "v.jsonl", "--scorer", "longer"],
+        "compare": [tmp_path / "run"],
+        "demo": ["--output", tmp_path / "demo"],
+    }
+    for seed in ("-1", str(2**32)):
+        done = palate(command, *rest[command], f"--seed={seed}")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f'"{seed}" for --seed' in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_more_canaries_than_can_be_counted_are_a_wrong_call(tmp_path: Path) -> None:
+    write_rows(tmp_path / "a.jsonl", rows(4))
+    done = palate(
+        "judge", tmp_path / "a.jsonl", "-o", tmp_path / "v.jsonl", "--scorer", "longer",
+        "--num-canaries", 10**30,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "for --num-canaries. Must be <= 1000." in done.stderr

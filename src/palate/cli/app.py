@@ -22,19 +22,33 @@ from palate.cli.generate import generate_app
 from palate.cli.judge import judge
 from palate.cli.launch import is_launched, is_main_process, launch_processes, settle_into_launch
 from palate.cli.objectives import objectives
-from palate.cli.options import AsJson
+from palate.cli.options import AsJson, Seed
 from palate.cli.plan import plan
 from palate.cli.winrate import winrate
-from palate.errors import PalateError
+from palate.errors import CallError, PalateError
 from palate.watcher import Watcher
 
 __all__ = ["app", "main"]
+
+
+def _default_in_help(value: Any) -> str | None:
+    """None for a flag that is off and a list of nothing: that is what not typing an option means."""
+    if value is None or value is False or value == ():
+        return None
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _called_wrongly(error: cyclopts.CycloptsError) -> Text:
+    words = " ".join(["palate", *(error.command_chain or ())])
+    return Text(f"{error}\n  next: {words} --help lists what it takes", style="red")
+
 
 app = cyclopts.App(
     name="palate",
     help="Give a language model your taste: preference pairs in, an aligned model and the evidence out.",
     version=__version__,
-    error_formatter=lambda error: Text(str(error), style="red"),
+    default_parameter=Parameter(show_default=_default_in_help),
+    error_formatter=_called_wrongly,
     suppress_keyboard_interrupt=False,
 )
 app.command(annotate_app)
@@ -57,7 +71,7 @@ NumProcesses = Annotated[
 
 
 @app.command
-def demo(*, output: str = "runs/demo", seed: int = 0, as_json: AsJson = False) -> None:
+def demo(*, output: str = "runs/demo", seed: Seed = 0, as_json: AsJson = False) -> None:
     """The whole story on a tiny invented world, with no network: generate, judge, train, compare, report.
 
     Parameters
@@ -82,7 +96,9 @@ def demo(*, output: str = "runs/demo", seed: int = 0, as_json: AsJson = False) -
     console.print(
         f"\nOn prompts never trained on, the preferred voice went "
         f"from {before:.0%} to {after:.0%} of answers.\n"
-        f"Look closer: {result.report}"
+        f"Look closer: {result.report}",
+        markup=False,
+        soft_wrap=True,
     )
 
 
@@ -217,6 +233,7 @@ def main(tokens: list[str] | None = None) -> None:
     settle_into_launch()
     try:
         try:
+            _refuse_empty(sys.argv[1:] if tokens is None else tokens)
             app(tokens, console=output_console(), error_console=error_console())
         finally:
             finish_output()
@@ -231,6 +248,24 @@ def main(tokens: list[str] | None = None) -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
+
+
+def _refuse_empty(tokens: list[str]) -> None:
+    """An empty path is the folder one stands in, an empty name no name: nobody means either.
+
+    Raises:
+        CallError: a value is empty.
+    """
+    for before, token in zip(["", *tokens], tokens, strict=False):
+        is_joined = token.startswith("--") and token.find("=") == len(token) - 1
+        if not token.strip() or is_joined:
+            option = token[:-1] if is_joined else before if before.startswith("-") else ""
+            raise CallError(
+                "an empty value",
+                where=option,
+                why="a shell leaves nothing in the place of a variable that is not set",
+                next=f"give {option or 'it'} a value, or drop it",
+            )
 
 
 def _is_ours_to_say(error: PalateError) -> bool:

@@ -12,7 +12,7 @@ from palate.cli.asking_output import account_of_asking, show_asking
 from palate.cli.comparing_options import ANSWERS, MEASURED, AnswersOptions, MeasuredOptions
 from palate.cli.console import ConsoleWatcher, output_console, print_json
 from palate.cli.judging_options import NO_JUDGE, JudgeOptions
-from palate.cli.options import AsJson
+from palate.cli.options import AsJson, Seed
 from palate.cli.typed import given
 
 __all__ = ["compare"]
@@ -23,9 +23,7 @@ def compare(
     answers: AnswersOptions = ANSWERS,
     judging: JudgeOptions = NO_JUDGE,
     measured: MeasuredOptions = MEASURED,
-    seed: Annotated[
-        int | None, cyclopts.Parameter(validator=cyclopts.validators.Number(gte=0, lt=2**32))
-    ] = None,
+    seed: Seed | None = None,
     output: Path | None = None,
     asked: AskingOptions = ASKING,
     as_json: AsJson = False,

@@ -97,7 +97,7 @@ def _documents(path: str | None, text_column: str | None) -> tuple[Document, ...
         return read_documents(path, text_column=text_column)[0]
     if text_column is not None:
         raise DataError(
-            "--text-column has no effect without --documents",
+            "no effect without --documents",
             where="--text-column",
             why="it names a column of the documents",
             next="name the documents, or drop --text-column",
@@ -113,7 +113,7 @@ def _tokens(model: str | None, template: str | None, max_length: int | None) -> 
     for option, value in (("--template", template), ("--max-length", max_length)):
         if value is not None:
             raise DataError(
-                f"{option} has no effect without --model",
+                "no effect without --model",
                 where=option,
                 why="only a model's tokenizer can tell how rows become tokens",
                 next=f"name the model, or drop {option}",

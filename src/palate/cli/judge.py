@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
+from cyclopts.validators import Number
 
 from palate.asking import Asker
 from palate.cli.asking_options import ASKING, Askers, AskingOptions, asking
 from palate.cli.asking_output import account_of_asking
 from palate.cli.console import ConsoleWatcher
 from palate.cli.judging_options import NO_JUDGES, JudgesOptions
-from palate.cli.options import AsJson, Flag
+from palate.cli.options import AsJson, Flag, Seed
 from palate.cli.typed import given, typed
 from palate.errors import CallError
 
@@ -53,10 +54,10 @@ def judge(
     output: Annotated[Path, cyclopts.Parameter(name=["--output", "-o"])],
     judges: JudgesOptions = NO_JUDGES,
     beside: BesideOptions = NOTHING_BESIDE,
-    num_canaries: int = 4,
+    num_canaries: Annotated[int, cyclopts.Parameter(validator=Number(lte=1000))] = 4,
     pairs_output: Annotated[Path | None, cyclopts.Parameter(name="--pairs")] = None,
     force: Flag = False,
-    seed: int = 0,
+    seed: Seed = 0,
     dry_run: Flag = False,
     asked: AskingOptions = ASKING,
     as_json: AsJson = False,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
-__all__ = ["JSON", "AsJson", "Flag", "Repeated"]
+__all__ = ["JSON", "AsJson", "Flag", "Repeated", "Seed"]
 
 JSON = Parameter(name="--json", negative="")
 """For a command whose docstring says what its JSON is."""
@@ -18,3 +19,6 @@ Flag = Annotated[bool, Parameter(negative="")]
 
 Repeated = Annotated[tuple[str, ...], Parameter(negative="")]
 """May be typed several times."""
+
+Seed = Annotated[int, Parameter(validator=Number(gte=0, lt=2**32))]
+"""What every generator of random numbers takes, numpy's with no sign and torch's of 32 bits alike."""

@@ -90,9 +90,9 @@ def convert_source(
     """
     if system is not None and not system.strip():
         raise DataError("the system message is empty", where="--system", next="drop it, or say something")
+    refuse_unwritable(out)
     rest = set_aside_path(out)
     refuse_to_overwrite(options.source, (out, rest), allowed=overwrite)
-    refuse_unwritable(out)
     stream = stream_records(options, system=system)
     work = _Work(stream, kind or stream.kind, PairRule.of(options))
     with scratch_file(rest) as (file, _):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -24,7 +25,8 @@ def open_rows(options: SourceOptions) -> Iterator[RawRow]:
     Raises:
         DataError: the source cannot be read. What breaks later is raised where it breaks.
     """
-    return islice(_open(options), options.limit)
+    limit = None if options.limit is None else min(options.limit, sys.maxsize)  # islice counts no further
+    return islice(_open(options), limit)
 
 
 def _open(options: SourceOptions) -> Iterator[RawRow]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import re
@@ -20,7 +21,13 @@ _in_use_here: set[Path] = set()
 
 
 def hidden(path: Path, kind: str) -> Path:
-    """A hidden name beside `path` that nobody else uses; `kind` is tmp or old."""
+    """A hidden name beside `path` that nobody else uses; `kind` is tmp or old.
+
+    Raises:
+        IsADirectoryError: it names a folder by where it is, as `.` does, and so has nothing beside it.
+    """
+    if not path.name:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     return path.with_name(f".{path.name}.{kind}-{os.getpid()}-{next(_numbers)}")
 
 

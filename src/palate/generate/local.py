@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import operator
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -29,7 +30,7 @@ from palate.engine import Policy, Renderer, load_trained, resolve_model_folder
 from palate.engine.adapter import adapter_hash
 from palate.engine.loading import base_of_adapter
 from palate.engine.reference import weights_hash
-from palate.errors import CallError
+from palate.errors import CallError, ModelError
 from palate.generate.decoding import Decoded, Row, decode, schema_tokenizer
 from palate.recipe import ModelOptions
 from palate.watcher import Watcher
@@ -104,7 +105,7 @@ class LocalModel:
 
     def _ask(self, requests: Iterator[Request], watcher: Watcher) -> Iterator[Reply]:
         # Several batches at once, so that prompts of one length come together.
-        while window := list(islice(requests, 8 * self._batch_size)):
+        while window := list(islice(requests, min(8 * self._batch_size, sys.maxsize))):
             new: dict[str, list[Request]] = {}
             for request in window:
                 self._check(request)
@@ -221,6 +222,13 @@ def content_hash(model: str, folder: Path | None, template: str) -> str:
         named = base_of_adapter(adapter)
         base, revision = str(named["base"]), named["revision"]
     found = folder or resolve_model_folder(base, revision)
+    if not (found / "config.json").is_file():
+        raise ModelError(
+            "no model is in this folder",
+            where=base,
+            why="it holds no config.json",
+            next="name a folder that does, or a Hub model",
+        )
     content.update(weights_hash(found).encode())
     for name in _SHAPES_PROMPTS:
         if (found / name).is_file():

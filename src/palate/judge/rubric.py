@@ -114,7 +114,10 @@ def load_rubric(spec: str | os.PathLike[str]) -> Rubric:
             next=f"name a file, or one of those built in: {', '.join(BUILT_IN_RUBRICS)}",
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise JudgeError(f"the rubric cannot be read: {error}", where=str(path)) from None
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise JudgeError(
+            "the rubric cannot be read", where=str(path), why=why or "", next="name a file of YAML, in UTF-8"
+        ) from None
     return parse_rubric(text, where=str(path))
 
 

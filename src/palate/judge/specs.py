@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from palate.errors import JudgeError, did_you_mean
 from palate.judge.rubric import BUILT_IN_RUBRICS
-from palate.recipe.loading import StrictLoader
+from palate.recipe.loading import StrictLoader, yaml_slip
 from palate.recipe.section import Section
 
 __all__ = ["KINDS", "JudgeSpec", "Kind", "load_judges", "with_defaults"]
@@ -134,8 +134,19 @@ def load_judges(path: str | Path) -> list[JudgeSpec]:
     path = Path(path)
     try:
         tree = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=StrictLoader)
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        raise JudgeError(f"the file of judges cannot be read: {error}", where=str(path)) from None
+    except yaml.YAMLError as error:
+        problem, place = yaml_slip(error, str(path))
+        raise JudgeError(
+            "the file of judges cannot be read", where=place, why=problem, next="mend the YAML at that line"
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise JudgeError(
+            "the file of judges cannot be read",
+            where=str(path),
+            why=why or "",
+            next="name a file of YAML, in UTF-8, with a list judges",
+        ) from None
     rows = tree.get("judges") if isinstance(tree, dict) and set(tree) == {"judges"} else None
     if not isinstance(rows, list) or not rows:
         raise JudgeError(

@@ -67,7 +67,10 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
             "no such recipe", where=str(path), next="name an existing file; examples stand in recipes/"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"the recipe cannot be read: {error}", where=str(path)) from None
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise RecipeError(
+            "the recipe cannot be read", where=str(path), why=why or "", next="name a file of YAML, in UTF-8"
+        ) from None
     return parse_recipe(text, overrides, where=str(path))
 
 

@@ -26,8 +26,8 @@ def write_curation(curation: Curation, out: Path, *, overwrite: bool = False) ->
         DataError: `out` is there already, is the source or a test set, or has an ending that is not written.
             ArtifactError: a file cannot be written.
     """
-    rest, account = set_aside_path(out), curation.account
     refuse_unwritable(out)
+    rest, account = set_aside_path(out), curation.account
     refuse_to_overwrite(account.source, (out, rest), allowed=overwrite)
     for test_set in curation.test_sets:
         refuse_to_overwrite(test_set, (out, rest), allowed=overwrite, called="test set")
