@@ -34,6 +34,7 @@ def test_curate_writes_both_files_and_a_table(rows, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "length                    20        10        10" in printed
     assert "10 rows written" in printed
+    assert f"what went, and why: {tmp_path / 'out.set_aside.jsonl'}\n" in printed
     assert len(out.read_text().splitlines()) == 10
     aside = [json.loads(line) for line in (tmp_path / "out.set_aside.jsonl").read_text().splitlines()]
     assert [row["line"] for row in aside] == list(range(11, 22))

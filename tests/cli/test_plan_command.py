@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -41,9 +42,10 @@ def test_json_has_the_promised_names(recipe: str, capsys) -> None:
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_human_form_fits_the_terminal(recipe: str, capsys, monkeypatch, width: int) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("FORCE_COLOR", "1")  # to rich, a terminal
     code, out, _ = typed(capsys, recipe)
     assert code == 0
-    lines = [line.rstrip() for line in out.splitlines()]
+    lines = [line.rstrip() for line in re.sub("\x1b\\[[0-9;]*m", "", out).splitlines()]
     assert max(map(len, lines)) <= width
     starts = [line for line in lines if line and not line.startswith(" ")]
     assert [line.split()[0] for line in starts] == ["steps", "tokens", "memory", "disk"]
@@ -51,6 +53,15 @@ def test_the_human_form_fits_the_terminal(recipe: str, capsys, monkeypatch, widt
     assert peak.split()[2] == "GB"
     (steps,) = (line for line in lines if line.startswith("  optimizer steps"))
     assert steps.split()[2] == "4"
+
+
+def test_where_no_person_looks_each_line_stands_whole(recipe: str, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    code, out, _ = typed(capsys, recipe)
+    assert code == 0
+    (line,) = (line for line in out.splitlines() if line.startswith("  checkpoints") and "best" in line)
+    assert line.endswith("on disk at once, one being written")
+    assert not any(line.endswith(" ") for line in out.splitlines())
 
 
 def test_what_cannot_fit_ends_with_1_and_says_what_to_do(recipe: str, capsys, monkeypatch) -> None:

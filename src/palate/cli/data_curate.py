@@ -14,6 +14,7 @@ from palate.cli.console import output_console, print_json
 from palate.cli.options import AsJson, Flag
 from palate.cli.source_options import DEFAULTS, PreferenceFile, ReadingOptions, source_options
 from palate.data import stream_records
+from palate.data.converting import set_aside_path
 from palate.data.curation_options import CurationOptions, SplitOptions
 from palate.data.excerpts import excerpt
 from palate.errors import DataError
@@ -80,6 +81,8 @@ def curate(
                 console.print(Text(line))
         for line in _outcome(account.num_kept, out, None if written is None else written.num_bytes):
             console.print(Text(line))
+        if out is not None and account.num_set_aside:
+            console.print(Text(f"what went, and why: {excerpt(str(set_aside_path(out)), 500)}"))
     if not account.num_kept:
         sys.exit(1)
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from palate.cli.console import ConsoleWatcher, error_console, print_json
+from palate.cli.console import ConsoleWatcher, error_console, output_console, print_json
 from palate.cli.options import AsJson, Flag
 
 __all__ = ["plan"]
@@ -44,7 +44,7 @@ def plan(
     if as_json:
         print_json(found)
     else:
-        _show(found, Console(highlight=False))
+        _show(found, output_console())
     if not found["fits"]:
         for problem in found["problems"]:
             said = f"{problem['what']}\n  why:  {problem['why']}\n  next: {problem['next']}"
@@ -54,7 +54,11 @@ def plan(
 
 def _show(found: dict[str, Any], console: Console) -> None:
     for name, rows in _sections(found):
-        console.print(Text(name, "bold"))
+        console.print(Text(name, "bold"), soft_wrap=not console.is_terminal)
+        if not console.is_terminal:  # one line each, for whoever searches them
+            for label, value, remark in rows:
+                console.print(Text(f"  {label:<20}  {value:>10}  {remark}".rstrip()), soft_wrap=True)
+            continue
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(no_wrap=True, min_width=20)
         table.add_column(justify="right", no_wrap=True, min_width=10)
