@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import zip_longest
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -16,7 +17,7 @@ from palate.evaluate.judgements import Contest, Judgements, contests_of, rights_
 from palate.evaluate.pair_accuracy import HeldOutPairs
 from palate.evaluate.standings import ranking, standing, verdict_on
 from palate.evaluate.style import compare_style
-from palate.evaluate.unchanged import measured_benchmarks, measured_drift, measured_pair_accuracy
+from palate.evaluate.without_judge import Measuring
 from palate.evaluate.worse import worse_prompts
 from palate.recipe import CompareOptions, ModelOptions
 from palate.records import Answer, Message, Messages, Vote, content_id
@@ -44,6 +45,7 @@ def compare_models(
     style_target: Sequence[str] | None = None,
     neutral_texts: Sequence[str] = (),
     pairs: HeldOutPairs | None = None,
+    kept: Path | None = None,
     batch_size: int | None = None,
     seed: int = 0,
     watcher: Watcher | None = None,
@@ -61,6 +63,7 @@ def compare_models(
         style_target: documents in the style that is wanted.
         neutral_texts: texts that have nothing to do with the tuning, for perplexity; read where drift is.
         pairs: held-out pairs, whose own choices judge besides.
+        kept: a file of what needs no judge, read where it was measured before; nothing is kept where absent.
         batch_size: answers written at once.
         seed: of sampling and of everything that is drawn at random.
 
@@ -93,14 +96,15 @@ def compare_models(
     comparison["style"] = None
     if style_target is not None:
         comparison["style"] = _style(answered, style_target, options, seed)
-    drifted = measured_drift(answered.answers, named, neutral_texts, options, model, watcher)
-    comparison |= drifted.as_dict()
-    comparison["warnings"] += drifted.warnings
-    accuracy = measured_pair_accuracy(named, pairs, model, watcher)
-    comparison["pair_accuracy"] = accuracy.as_dict() if accuracy is not None else None
+    measuring = Measuring(named, options, model, watcher, seed, kept)
+    drifted = measuring.drift(answered.answers, neutral_texts)
+    comparison["warnings"] += drifted.pop("warnings")
+    comparison |= drifted
+    comparison["pair_accuracy"] = accuracy = measuring.pair_accuracy(pairs)
     if judgements is None and accuracy is not None:
-        comparison["verdict"] = f"{accuracy.sentence} The answers stand side by side; nobody judged them."
-    comparison["benchmarks"] = measured_benchmarks(named, options, model, seed, watcher)
+        nobody = "The answers stand side by side; nobody judged them."
+        comparison["verdict"] = f"{accuracy['sentence']} {nobody}"
+    comparison["benchmarks"] = measuring.benchmarks()
     return comparison
 
 

@@ -16,7 +16,7 @@ from palate.errors import RecipeError, WorkError
 from palate.evaluate.compare import Judging, compare_models, held_out_accuracy
 from palate.evaluate.contestants import Contestant
 from palate.evaluate.pair_accuracy import HeldOutPairs
-from palate.evaluate.unchanged import check_comparison_benchmarks
+from palate.evaluate.without_judge import check_comparison_benchmarks
 from palate.generate.local import LocalModel
 from palate.judge import load_scorer
 from palate.judge.rubric import load_rubric
@@ -357,6 +357,7 @@ def _compare(
         style_target=target,
         neutral_texts=neutral,
         pairs=pairs,
+        kept=folder / "evaluation" / "measured.json",
         batch_size=asking.batch_size,
         seed=seed,
         watcher=watcher,
