@@ -97,6 +97,17 @@ def test_run_again_says_that_it_is_done(finished: tuple[Path, Done]) -> None:
     assert_error(refused, 2, "another run lives in this folder", "objective", "next:")
 
 
+def test_a_run_goes_on_where_it_lives(finished: tuple[Path, Done], tmp_path: Path) -> None:
+    """`output=` was taken without a word, and led nowhere."""
+    run = finished[0].parent / "run"
+    moved = palate("resume", run, f"output={tmp_path / 'elsewhere'}")
+    assert_error(moved, 2, "a run goes on in its own folder", f"palate run {run / 'recipe.yaml'} output=")
+    assert_error(palate("resume", run, "seed=5"), 2, "differs in: seed", "or take back what differs")
+    nowhere = palate("resume", tmp_path)
+    assert_error(nowhere, 2, "this is not a run folder", "next: name a folder that palate train made\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_report_and_compare_of_a_run(finished: tuple[Path, Done]) -> None:
     run = finished[0].parent / "run"
     report = palate("report", run)

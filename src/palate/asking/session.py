@@ -293,10 +293,11 @@ class Session:
         )
 
     def _nobody_there(self, outcome: Outcome) -> PalateError:
+        num = self._shared.limits.max_attempts
         return WorkError(
             "no answer from the server",
             where=self._shared.server,
-            why=f"{outcome.reason}, in {self._shared.limits.max_attempts} attempts",
+            why=f"{outcome.reason}, in {num} attempt{'s' * (num != 1)}",
             next="see that it runs and that the base URL is right, and run the same again",
         )
 

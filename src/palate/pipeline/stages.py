@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from palate.data import RecordStream
-from palate.errors import PalateError
+from palate.errors import PalateError, RecipeError
 from palate.pipeline.auditing import audit_before_run
 from palate.pipeline.bases import base_folder
-from palate.pipeline.comparing import check_comparison, compare_stage, prompts_of, run_recipe_file
+from palate.pipeline.comparing import check_comparison, compare_stage, prompts_of
 from palate.pipeline.diagnosing import diagnose_stage, diagnosed_if_it_fails, telling_diagnosis
 from palate.pipeline.preferences import open_source
 from palate.recipe import CompareOptions, Recipe, load_recipe
@@ -67,9 +67,20 @@ def resume_run(
     """Go on with a run that was stopped or killed, by the recipe in its folder.
 
     Raises:
-        RecipeError: an override makes it another run.
+        RecipeError: it is no run folder, or an override makes it another run.
     """
-    recipe = load_recipe(run_recipe_file(str(folder)), [*overrides, f"output={folder}"])
+    held = RunFolder(folder).recipe_file
+    if not held.is_file():
+        raise RecipeError(
+            "this is not a run folder", where=str(folder), next="name a folder that palate train made"
+        )
+    if any(override.partition("=")[0].strip() == "output" for override in overrides):
+        raise RecipeError(
+            "a run goes on in its own folder",
+            where="override output",
+            next=f"drop it; for a run of its own: palate run {held} output=...",
+        )
+    recipe = load_recipe(held, [*overrides, f"output={folder}"])
     return run_recipe(recipe, watcher, processes)
 
 

@@ -91,7 +91,7 @@ class RunFolder:
                     "another run lives in this folder",
                     where=f"output = {self.path}",
                     why=f"its recipe differs in: {', '.join(differing)}",
-                    next="name another folder with output=...",
+                    next="name another folder with output=..., or take back what differs",
                 )
         else:
             self._refuse_foreign()
