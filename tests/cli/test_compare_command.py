@@ -116,7 +116,7 @@ def test_a_judge_that_fails_a_canary_ends_with_1(
         (("a", "b", "--prompts", "p.jsonl", "--judge", "longer", "--judge-model", "m"), "both judge"),
         (
             ("a", "b", "--prompts", "p.jsonl", "--judge-base-url", "http://x/v1"),
-            "no effect without judge",
+            "no effect without --judge",
         ),
         (("a", "b", "--prompts", "p.jsonl", "--num-samples", "3"), "greedy answers never differ"),
         (("a", "b", "--prompts", "p.jsonl", "--concurrency", "3"), "no effect on a model of this machine"),

@@ -15,12 +15,13 @@ from palate.annotate.events import Event
 from palate.annotate.store import VoteStore
 from palate.data import read_verdicts
 from palate.data.votes import write_votes
-from palate.errors import CallError, DataError, RecipeError
+from palate.errors import ArtifactError, CallError, DataError, RecipeError
 from palate.evaluate import compare
 from palate.evaluate.contestants import Answered, Contestant
 from palate.generate import local
 from palate.pipeline.annotation_source import read_annotation_source
-from palate.pipeline.comparing import compare_command, compare_options, shortfall_of_comparison
+from palate.pipeline.comparing import compare_command, shortfall_of_comparison
+from palate.pipeline.comparison_options import compare_options
 from palate.records import Answer, Messages, Vote
 from running_server import RunningServer
 from tiny_run import write_base, write_rows
@@ -261,6 +262,28 @@ def test_a_named_judge_takes_the_place_of_the_runs_own(
     with pytest.raises(RecipeError) as caught:
         compare_options(["a", "b"], {"samples_per_prompt": 0})
     assert caught.value.where == "--num-samples"
+    with pytest.raises(RecipeError, match="--num-samples = 3 has no effect with temperature = 0"):
+        compare_options(["a", "b"], {"samples_per_prompt": 3})
+
+
+def test_a_folder_that_cannot_be_written_into_is_found_before_anything_is_asked(
+    here: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: Any, **__: Any) -> None:
+        raise AssertionError("a model was asked")
+
+    monkeypatch.setattr(compare, "ask_contestants", asked)
+    Path("out").write_text("a file")
+    with pytest.raises(ArtifactError, match="out"):
+        compared(base, judge="longer")
+
+
+def test_prompts_that_are_repeated_are_counted(here: Path, base: Path) -> None:
+    rows = [{"prompt": f"Tell me about lantern-{n % 5}."} for n in range(8)]
+    write_rows(here / "prompts.jsonl", rows)
+    found = compared(base, judge="longer")
+    assert found["num_prompts"] == 5
+    assert "3 rows repeat a prompt: each is asked once." in found["warnings"]
 
 
 # Real models from here on: answers are kept, found again, and drawn anew only where they should be.

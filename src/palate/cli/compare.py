@@ -48,10 +48,9 @@ def compare(
     from palate.pipeline.comparing import (
         Asking,
         compare_command,
-        compare_options,
-        judge_specs,
         shortfall_of_comparison,
     )
+    from palate.pipeline.comparison_options import compare_options, judge_specs
     from palate.report import render_comparison
 
     changes = {**given(answers), **given(judging), **given(measured)}

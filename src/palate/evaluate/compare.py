@@ -92,7 +92,7 @@ def compare_models(
     comparison = _described(answered, options, contests, judgements)
     comparison |= _counted(answered, contests, judgements, votes, options, seed)
     comparison |= _feared(answered, contests, judgements, fears, flags)
-    comparison["warnings"] = _warnings(answered, judgements, watcher)
+    comparison["warnings"] = _warnings(answered, judgements)
     comparison["style"] = None
     if style_target is not None:
         comparison["style"] = _style(answered, style_target, options, seed)
@@ -252,7 +252,7 @@ def _feared(
     }
 
 
-def _warnings(answered: Answered, judgements: Judgements | None, watcher: Watcher) -> list[str]:
+def _warnings(answered: Answered, judgements: Judgements | None) -> list[str]:
     said = []
     if answered.set_aside:
         first = answered.set_aside[0]
@@ -273,8 +273,6 @@ def _warnings(answered: Answered, judgements: Judgements | None, watcher: Watche
         said += judgements.notes
         if judgements.card is not None:
             said += judgements.card["warnings"]
-    for warning in said:
-        watcher.note(warning)
     return said
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from palate.asking import Asker, Endpoint, ResponseStore, default_store_path
 from palate.data import read_prompts
-from palate.errors import RecipeError, WorkError
+from palate.errors import ArtifactError, RecipeError, WorkError
 from palate.evaluate.compare import Judging, compare_models, held_out_accuracy
 from palate.evaluate.contestants import Contestant
 from palate.evaluate.pair_accuracy import HeldOutPairs
@@ -20,9 +19,10 @@ from palate.evaluate.without_judge import check_comparison_benchmarks
 from palate.generate.local import LocalModel
 from palate.judge import load_scorer
 from palate.judge.rubric import load_rubric
-from palate.judge.specs import JudgeSpec, load_judges
+from palate.judge.specs import JudgeSpec
 from palate.pipeline.bases import PLAYGROUND, base_folder, playground_folder
 from palate.pipeline.cast_votes import read_cast_votes, rows_without_votes
+from palate.pipeline.comparison_options import compare_options, judge_specs, run_recipe_file
 from palate.pipeline.contest_judging import judging_of, judging_of_votes
 from palate.pipeline.diagnosing import diagnose_stage
 from palate.pipeline.judges import DEFAULT_BATCH_SIZE, AskerOf, build_judge
@@ -41,11 +41,8 @@ __all__ = [
     "Asking",
     "check_comparison",
     "compare_command",
-    "compare_options",
     "compare_stage",
-    "judge_specs",
     "prompts_of",
-    "run_recipe_file",
     "shortfall_of_comparison",
 ]
 
@@ -183,73 +180,6 @@ def _prompts_for_several(options: CompareOptions, pairs: HeldOutPairs | None) ->
     return list(dict.fromkeys(pair.prompt for pair in pairs.pairs))
 
 
-def compare_options(
-    models: Sequence[str], changes: Mapping[str, Any], output: Path | None = None
-) -> CompareOptions:
-    """The options of a comparison: a run's own with changes laid over them, or the defaults with them.
-
-    A judge that is named takes the place of the run's own, whatever that is.
-
-    Raises:
-        RecipeError: no model is named, one that is no run folder, or an option cannot be as it is.
-    """
-    if not models:
-        raise RecipeError(
-            "nothing is named that could be compared", where="palate compare", next="a run, or two models"
-        )
-    own: dict[str, Any] = {}
-    if len(models) == 1:
-        if output is not None:
-            raise RecipeError(
-                "--output has no effect with one run: its comparison goes into the run folder",
-                where="palate compare RUN",
-                next="drop --output",
-            )
-        recipe = load_recipe(run_recipe_file(models[0]), [f"output={models[0]}"])
-        own = (recipe.compare or CompareOptions()).model_dump()
-        if any(name in changes for name in _NAMES_A_JUDGE):
-            own |= dict.fromkeys(_OF_JUDGES)
-            own["force"] = False
-    try:
-        return CompareOptions.model_validate(own | dict(changes))
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else ""
-        where = "--" + _TYPED.get(name, name).replace("_", "-") if name else "palate compare"
-        raise RecipeError(first["msg"].removeprefix("Value error, "), where=where) from None
-
-
-_NAMES_A_JUDGE = ("judge", "judge_model", "reward_model", "logprob_model", "judges")
-_TYPED = {"samples_per_prompt": "num_samples", "judge_api_key_env": "api_key_env"}
-_OF_JUDGES = (*_NAMES_A_JUDGE, "judge_base_url", "judge_api_key_env", "rubric")
-
-
-def judge_specs(options: CompareOptions) -> list[JudgeSpec]:
-    """The judges that options name, none where they name none.
-
-    Raises:
-        JudgeError: the file of judges cannot be read.
-    """
-    if options.judges is not None:
-        return load_judges(options.judges)
-    if options.judge is not None:
-        return [JudgeSpec(scorer=options.judge)]
-    if options.reward_model is not None:
-        return [JudgeSpec(reward_model=options.reward_model)]
-    if options.logprob_model is not None:
-        return [JudgeSpec(logprob_model=options.logprob_model, rubric=options.rubric)]
-    if options.judge_model is not None:
-        return [
-            JudgeSpec(
-                model=options.judge_model,
-                base_url=options.judge_base_url,
-                api_key_env=options.judge_api_key_env,
-                rubric=options.rubric,
-            )
-        ]
-    return []
-
-
 def check_comparison(options: CompareOptions) -> None:
     """What can be found wrong with a comparison before hours of training."""
     for spec in judge_specs(options):
@@ -310,22 +240,6 @@ def prompts_of(recipe: Recipe, options: CompareOptions) -> Sequence[Messages]:
     return [as_messages(prompt) for prompt in held_out]
 
 
-def run_recipe_file(run: str) -> Path:
-    """The recipe in a run folder.
-
-    Raises:
-        RecipeError: it is none.
-    """
-    file = RunFolder(run).recipe_file
-    if not file.is_file():
-        raise RecipeError(
-            "this is not a run folder",
-            where=run,
-            next="name a folder that palate train made, or two models and --prompts FILE",
-        )
-    return file
-
-
 def _compare(
     contestants: Sequence[Contestant],
     prompts: Sequence[Messages],
@@ -346,13 +260,15 @@ def _compare(
     target, of_target = read_target(options.style) if options.style is not None else (None, [])
     neutral, of_neutral = _neutral_texts(contestants, options)
     specs = judge_specs(options)
+    judging = _judging(options, specs, votes, asking, folder, seed, watcher)
+    _refuse_a_place_that_takes_nothing(folder / "evaluation")
     comparison = compare_models(
         contestants,
         prompts,
         options,
         store=asking.store,
         model=model,
-        judging=_judging(options, specs, votes, asking, folder, seed, watcher),
+        judging=judging,
         votes=votes if specs else (),
         style_target=target,
         neutral_texts=neutral,
@@ -366,6 +282,19 @@ def _compare(
     of_votes = rows_without_votes(options.votes) if options.votes is not None else []
     comparison["warnings"] += [*of_target, *of_neutral, *of_votes, *unasked_prompts(options)]
     return comparison
+
+
+def _refuse_a_place_that_takes_nothing(folder: Path) -> None:
+    """Found before anything is paid for. Nothing is made yet: a call that goes wrong leaves no folder."""
+    folder = folder.absolute()
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise ArtifactError(
+            "a comparison cannot be written here",
+            where=str(folder),
+            why=f"{there} is no folder" if not there.is_dir() else f"{there} may not be written into",
+            next="name another folder: --output FOLDER",
+        )
 
 
 def _neutral_texts(

@@ -22,6 +22,8 @@ def unasked_prompts(options: CompareOptions) -> list[str]:
         first, num = found.set_aside[0], len(found.set_aside)
         rows = "1 row is" if num == 1 else f"{num:,} rows are"
         said.append(f"{rows} not asked, the first at {first.place}: {first.reason}.")
+    if num := found.num_repeats:
+        said.append(f"{num:,} {'row repeats' if num == 1 else 'rows repeat'} a prompt: each is asked once.")
     if len(found.prompts) > options.num_prompts:
         said.append(
             f"Asked are the first {options.num_prompts:,} of {len(found.prompts):,} prompts of "

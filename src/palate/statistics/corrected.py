@@ -132,8 +132,8 @@ def _misfit(
     lead = 2 * rates_Q - 1
     of_judged, of_right = _variances(rates_Q, judged, right)
     own, theirs = of_judged / judged.effective, of_right / right.effective
-    # On comparisons that people voted on, the judge's errors move both. At this rate the two can be alike only
-    # so far; how far they are is estimated, and where hardly a side lost, badly.
+    # On comparisons that people voted on, the judge's errors move both. At this rate the two can be alike
+    # only so far; how far they are is estimated, and where hardly a side lost, badly.
     most = np.abs(lead) * np.sqrt(of_right / of_judged)
     alike = np.clip(np.sign(lead) * _correlation(judged, right), 0.0, most)
     variance = own + lead**2 * theirs - 2 * np.abs(lead) * alike * np.sqrt(own * theirs)

@@ -232,8 +232,11 @@ def verdict_in_words(result: WinRate, a: str = "tuned", b: str = "base") -> str:
     sentences = []
     if result.is_settled:
         better, worse = (a, b) if low > 0.5 else (b, a)
-        sentences.append(f"{better} is preferred to {worse}: {figures} ({interval}).")
-        if result.sign_test_p > 0.05:
+        is_sure = result.sign_test_p <= 0.05
+        sentences.append(
+            f"{better} {'is' if is_sure else 'may be'} preferred to {worse}: {figures} ({interval})."
+        )
+        if not is_sure:
             sentences.append(
                 f"The sign test is less sure (p = {result.sign_test_p:.2f}): this is borderline."
             )
