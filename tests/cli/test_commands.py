@@ -335,6 +335,9 @@ def test_a_folder_without_a_model_is_no_judge(tmp_path: Path, option: str) -> No
     done = palate("judge", tmp_path / "a.jsonl", "-o", tmp_path / "v.jsonl", option, tmp_path / "bare")
     assert (done.returncode, done.stdout) == (2, "")
     assert "bare: no model is in this folder\n  why:  it holds no config.json\n" in done.stderr
+    (tmp_path / "bare" / "adapter").mkdir()
+    again = palate("judge", tmp_path / "a.jsonl", "-o", tmp_path / "v.jsonl", "--model", tmp_path / "bare")
+    assert again.stderr.endswith(f"  next: name {tmp_path / 'bare' / 'adapter'}\n")
 
 
 def test_a_file_that_cannot_be_read_says_why_and_what_next(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def _refuse_without_effect(options: AskingOptions, base_urls: Sequence[str | Non
         raise CallError(
             f"{', '.join(map(typed, idle))}: no effect on a model of this machine",
             why="there is no server to be paced, paid or waited for",
-            next=f"drop {'it' if len(idle) == 1 else 'them'}, or name a server with --base-url",
+            next=f"drop {'it' if len(idle) == 1 else 'them'}, or name the server to be asked",
         )
     if None not in base_urls and options.batch_size is not None:
         raise CallError(

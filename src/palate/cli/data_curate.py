@@ -59,7 +59,7 @@ def curate(
 
     if (out is None) != dry_run or (dry_run and overwrite):
         raise DataError(
-            "--dry-run writes nothing, so --out and --overwrite have no effect"
+            "nothing is written, so --out and --overwrite have no effect"
             if dry_run
             else "there is no file to write into",
             where="--dry-run" if dry_run else "--out",

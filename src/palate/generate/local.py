@@ -223,11 +223,12 @@ def content_hash(model: str, folder: Path | None, template: str) -> str:
         base, revision = str(named["base"]), named["revision"]
     found = folder or resolve_model_folder(base, revision)
     if not (found / "config.json").is_file():
+        own = found / "adapter"
         raise ModelError(
             "no model is in this folder",
             where=base,
             why="it holds no config.json",
-            next="name a folder that does, or a Hub model",
+            next=f"name {own}" if own.is_dir() else "name a folder that does, or a Hub model",
         )
     content.update(weights_hash(found).encode())
     for name in _SHAPES_PROMPTS:
