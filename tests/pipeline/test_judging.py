@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from palate.errors import CallError, DataError, WorkError
+from palate.errors import ArtifactError, CallError, DataError, WorkError
 from palate.judge import JudgeSpec, Jury, ScorerJudge
 from palate.pipeline import build_judge, judge_file, read_material
 from palate.pipeline.judging import shortfall
@@ -119,7 +119,7 @@ def test_a_place_that_takes_no_file_is_refused_before_anything_is_asked(tmp_path
     places = {"output": tmp_path / "v.jsonl", "pairs": tmp_path / "p.jsonl"}
     places[name] = tmp_path / "file" / "below" / "x.jsonl"
     source = write_preferences(tmp_path / "d.jsonl", 2)
-    with pytest.raises(DataError, match="cannot take this file"):
+    with pytest.raises(ArtifactError, match="takes no files"):
         judge_file(source, Sure("a"), places["output"], pairs=places["pairs"])
     assert not (tmp_path / "v.jsonl").exists()
 

@@ -7,7 +7,15 @@ or the new, and at worst a hidden leftover, which `settle` and the next writer o
 A folder may carry a manifest of its files' sizes and hashes, by which damage is found later.
 """
 
-from palate.durable.files import append_line, ensure_folder, flush_file, write_bytes, write_json, write_text
+from palate.durable.files import (
+    append_line,
+    ensure_folder,
+    flush_file,
+    refuse_closed_folder,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from palate.durable.folders import copy_part, new_folder, remove_folder, settle, write_part
 from palate.durable.growing import new_file, scratch_file
 from palate.durable.leftovers import is_leftover
@@ -23,6 +31,7 @@ __all__ = [
     "new_file",
     "new_folder",
     "read_manifest",
+    "refuse_closed_folder",
     "remove_folder",
     "scratch_file",
     "settle",

@@ -22,6 +22,7 @@ __all__ = [
     "json_bytes",
     "make_folders",
     "onto_disk",
+    "refuse_closed_folder",
     "write_all",
     "write_bytes",
     "write_json",
@@ -118,6 +119,19 @@ def ensure_folder(path: Path) -> None:
     """
     with as_artifact_error(path):
         make_folders(path)
+
+
+def refuse_closed_folder(folder: Path) -> None:
+    """See that files can be written into a folder, or that it can be made, and make nothing yet.
+
+    Raises:
+        ArtifactError: a file stands there or above it, or nothing may be written there.
+    """
+    folder = folder.expanduser().resolve()
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        why = "nothing can be written there" if there.is_dir() else "it is a file, a folder was expected"
+        raise ArtifactError(f"{there} takes no files", where=str(folder), why=why, next="name another place")
 
 
 def make_folders(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from typing import Any
 
 from palate.asking import Asker, Endpoint, ResponseStore, default_store_path
 from palate.data import read_prompts
-from palate.errors import ArtifactError, RecipeError, WorkError
+from palate.durable import refuse_closed_folder
+from palate.errors import RecipeError, WorkError
 from palate.evaluate.compare import Judging, compare_models, held_out_accuracy
 from palate.evaluate.contestants import Contestant
 from palate.evaluate.pair_accuracy import HeldOutPairs
@@ -261,7 +261,7 @@ def _compare(
     neutral, of_neutral = _neutral_texts(contestants, options)
     specs = judge_specs(options)
     judging = _judging(options, specs, votes, asking, folder, seed, watcher)
-    _refuse_a_place_that_takes_nothing(folder / "evaluation")
+    refuse_closed_folder(folder / "evaluation")  # found before anything is paid for
     comparison = compare_models(
         contestants,
         prompts,
@@ -282,19 +282,6 @@ def _compare(
     of_votes = rows_without_votes(options.votes) if options.votes is not None else []
     comparison["warnings"] += [*of_target, *of_neutral, *of_votes, *unasked_prompts(options)]
     return comparison
-
-
-def _refuse_a_place_that_takes_nothing(folder: Path) -> None:
-    """Found before anything is paid for. Nothing is made yet: a call that goes wrong leaves no folder."""
-    folder = folder.absolute()
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise ArtifactError(
-            "a comparison cannot be written here",
-            where=str(folder),
-            why=f"{there} is no folder" if not there.is_dir() else f"{there} may not be written into",
-            next="name another folder: --output FOLDER",
-        )
 
 
 def _neutral_texts(

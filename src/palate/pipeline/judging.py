@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from palate.data.judgeable import Judgeable, read_judgeable
 from palate.data.verdicts import write_verdicts
 from palate.data.votes import VoteFile, read_votes
 from palate.data.writing import refuse_unwritable, write_records
-from palate.durable import write_bytes, write_json
+from palate.durable import refuse_closed_folder, write_bytes, write_json
 from palate.errors import CallError, DataError, JudgeError, WorkError
 from palate.judge.canaries import CanaryResult, run_canaries
 from palate.judge.card import JudgeCard, judge_card
@@ -219,20 +218,12 @@ def check_outputs(source: str, output: str | Path, pairs: str | Path | None = No
         refuse_unwritable(Path(pairs))
         named["pairs"] = Path(pairs)
     for path in named.values():
-        _refuse_closed_folder(path)
+        refuse_closed_folder(path.parent)
     seen: dict[Path, str] = {}
     for name, path in named.items():
         other = seen.setdefault(path.expanduser().resolve(), name)
         if other != name:
             raise CallError(f"{other} and {name} are the same file", where=str(path), next="name another one")
-
-
-def _refuse_closed_folder(path: Path) -> None:
-    folder = path.expanduser().resolve().parent
-    there = next(one for one in (folder, *folder.parents) if one.exists())
-    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
-        why = "nothing can be written there" if there.is_dir() else "it is a file, a folder was expected"
-        raise DataError(f"{there} cannot take this file", where=str(path), why=why, next="name another place")
 
 
 def judge_material(
