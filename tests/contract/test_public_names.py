@@ -36,7 +36,8 @@ ROOMS = {
     ],
     "palate.durable": [
         "MANIFEST", "append_line", "copy_part", "ensure_folder", "flush_file", "is_leftover", "new_file",
-        "new_folder", "read_manifest", "remove_folder", "scratch_file", "settle", "verify_folder",
+        "new_folder", "read_manifest", "refuse_closed_folder", "remove_folder", "scratch_file", "settle",
+        "verify_folder",
         "write_bytes", "write_json", "write_part", "write_text",
     ],
     "palate.engine": [
