@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from difflib import Match, SequenceMatcher
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palate.report.difference import Span, mark_differences
+from palate.report.difference import _TOKEN, MAX_WORK, Effort, Span, _opcodes, mark_differences
 
 
 def marked(spans: tuple[Span, ...]) -> list[str]:
@@ -43,6 +45,57 @@ def test_a_text_too_long_to_compare_is_left_unmarked() -> None:
         (Span("word " * 4000, False),),
         (Span("word " * 3999 + "end", False),),
     )
+
+
+class Counted(SequenceMatcher[str]):
+    """Counts the pairs of equal tokens that the search for a longest run meets."""
+
+    met = 0
+
+    def find_longest_match(
+        self, alo: int = 0, ahi: int | None = None, blo: int = 0, bhi: int | None = None
+    ) -> Match:
+        Counted.met += sum(len(self.b2j.get(token, ())) for token in self.a[alo:ahi])
+        return super().find_longest_match(alo, ahi, blo, bhi)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (",;" * 1500, ";,;" * 1000),
+        (", ; " * 700, ";, " * 900),
+        ("的一是不" * 700, "是的不一" * 700),
+        ("a b c " * 400, "b a c " * 400),
+    ],
+)
+def test_no_two_answers_take_more_than_so_much_work(
+    before: str, after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("palate.report.difference.SequenceMatcher", Counted)
+    monkeypatch.setattr(Counted, "met", 0)
+    old, new = mark_differences(before, after)
+    assert 0 < Counted.met <= MAX_WORK
+    assert "".join(span.text for span in old) == before and "".join(span.text for span in new) == after
+
+
+def test_answers_behind_those_that_a_page_is_worth_are_left_unmarked() -> None:
+    before, after = "the cat sat on the warm mat", "the cat sat on the cold mat"
+    effort = Effort(300)
+    shown = [marked(mark_differences(before, after, effort)[1]) for _ in range(20)]
+    assert shown[0] == ["cold"] and shown[-1] == []
+    assert 0 <= effort.left < 300
+    assert shown == sorted(shown, reverse=True)
+
+
+@given(st.lists(st.sampled_from("ab ,"), max_size=40).map("".join), st.text("ab ,", max_size=40))
+def test_it_finds_what_the_plain_matcher_finds(before: str, after: str) -> None:
+    old, new = _TOKEN.findall(before), _TOKEN.findall(after)
+    plain = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    ours = _opcodes(old, new, Effort())
+    assert ours is not None
+    assert [found[1:] for found in ours if found[0] == "equal"] == [
+        found[1:] for found in plain if found[0] == "equal"
+    ]
 
 
 words = st.lists(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from palate.report.comparison import Comparison, ModelAnswer, Sample
-from palate.report.difference import Span, mark_differences
+from palate.report.difference import Effort, Span, mark_differences
 from palate.report.phrases import Phrases
 from palate.report.wording import visible
 
@@ -19,6 +19,8 @@ MAX_CHARACTERS = 6000
 """Of one answer."""
 MAX_CHARACTERS_IN_ALL = 2_000_000
 """Of all answers on one page: a browser opens it at once, and mail takes it."""
+MAX_WORK_IN_ALL = 20_000_000
+"""To mark what differs in them: seconds. Answers behind that are shown unmarked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,9 @@ def samples_of(comparison: Comparison, say: Phrases) -> Samples:
     """The samples in the order of the file, never chosen, until the page is full."""
     views: list[SampleView] = []
     used = 0
+    effort = Effort(MAX_WORK_IN_ALL)
     for place, sample in enumerate(comparison.samples[:MAX_SAMPLES], start=1):
-        view = _view(comparison, sample, place, say)
+        view = _view(comparison, sample, place, effort, say)
         used += sum(len(span.text) for round_ in view.rounds for one in round_ for span in one.spans)
         if views and used > MAX_CHARACTERS_IN_ALL:
             break
@@ -77,11 +80,11 @@ def shown(text: str, say: Phrases) -> str:
     return clean[:MAX_CHARACTERS] + say("text_cut", n=len(clean) - MAX_CHARACTERS)
 
 
-def _view(comparison: Comparison, sample: Sample, number: int, say: Phrases) -> SampleView:
+def _view(comparison: Comparison, sample: Sample, number: int, effort: Effort, say: Phrases) -> SampleView:
     by_model = [comparison.answers_of(sample, place) for place in range(len(comparison.names))]
     num_rounds = max((len(own) for own in by_model), default=0)
     rounds = tuple(
-        _round([own[index] if index < len(own) else None for own in by_model], say)
+        _round([own[index] if index < len(own) else None for own in by_model], effort, say)
         for index in range(min(num_rounds, MAX_ANSWERS) or 1)
     )
     num_left_out = max(0, num_rounds - MAX_ANSWERS)
@@ -106,16 +109,15 @@ def _in_words(verdicts: Sequence[str | None], wording: str, say: Phrases) -> lis
     return [(say("verdict_counts", wins=wins, losses=losses, ties=ties), kind)]
 
 
-def _round(answers: list[ModelAnswer | None], say: Phrases) -> tuple[AnswerView, ...]:
+def _round(answers: list[ModelAnswer | None], effort: Effort, say: Phrases) -> tuple[AnswerView, ...]:
     """The first is marked against the second where there are two; all others against the first."""
     texts = [shown(answer.text, say) if answer is not None else None for answer in answers]
     first = texts[0]
-    views = []
-    for model, (answer, text) in enumerate(zip(answers, texts, strict=True)):
-        spans: tuple[Span, ...] = (Span(text, False),) if text is not None else ()
+    spans: list[tuple[Span, ...]] = [() if text is None else (Span(text, False),) for text in texts]
+    for model, text in enumerate(texts):
         if model and text is not None and first is not None:
-            spans = mark_differences(first, text)[1]
-        elif len(texts) == 2 and text is not None and texts[1] is not None:
-            spans = mark_differences(text, texts[1])[0]
-        views.append(AnswerView(model, answer, spans))
-    return tuple(views)
+            of_first, spans[model] = mark_differences(first, text, effort)
+            spans[0] = of_first if len(texts) == 2 else spans[0]
+    return tuple(
+        AnswerView(model, answer, own) for model, (answer, own) in enumerate(zip(answers, spans, strict=True))
+    )

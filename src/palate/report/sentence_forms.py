@@ -1,8 +1,8 @@
 """A sentence with places, and whether a text is that sentence, in one pass over the text.
 
 As with file names and `*`: between two places for any text the first fit is taken and never taken back, which
-finds a fit wherever there is one. One regular expression for it all would try every way to divide a text among
-its places: with five of them, and a text made for it, that is hours.
+finds a fit wherever there is one. One regular expression for it all would try every way to divide a text
+among its places: with five of them, and a text made for it, that is hours.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Form:
 
     head: str
     tail: str
-    """What it begins with and ends with, up to the first place and from the last: most texts are told by them."""
+    """What it begins and ends with, up to the first place and from the last: they tell most texts."""
     pieces: tuple[re.Pattern[str], ...]
     """Words and figures; the last one stands at the end of the text."""
     free: Mapping[str, str]
