@@ -20,6 +20,8 @@ __all__ = ["is_launched", "is_main_process", "launch_processes", "settle_into_la
 
 # Set for the processes started here: they end with the one that started them.
 _LAUNCHED = "PALATE_LAUNCHED"
+# Processes, on however few processors: for trying things out.
+_ALWAYS_ALLOWED = 8
 # What one that failed leaves the others to say their last word in.
 _PATIENCE_SECONDS = 8.0
 
@@ -56,11 +58,20 @@ def launch_processes(num_processes: int, arguments: Sequence[str]) -> int:
     is passed on to them.
 
     Raises:
-        CallError: the number is none, or another launcher has started several already.
+        CallError: the number is none, or more than there are processors; or another launcher has started
+            several already.
         WorkError: one of them was killed from outside, and so could not say anything.
     """
     if num_processes < 1:
         raise CallError("there has to be a process to work", where=f"--num-processes {num_processes}")
+    most = max(_ALWAYS_ALLOWED, os.cpu_count() or 1)
+    if num_processes > most:
+        # Each of them loads a model: a slip of the finger would take the machine down.
+        raise CallError(
+            f"this machine has {os.cpu_count()} processors",
+            where=f"--num-processes {num_processes}",
+            next=f"give {most} at the most, one for each GPU",
+        )
     if "WORLD_SIZE" in os.environ:
         raise CallError(
             "a launcher has started this process as one of several already",
