@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from palate.data.audit.lengths import share_longer
 from palate.data.audit.shares import clustered_share
-from palate.evaluate.benchmark_differences import Scores, difference_of, difference_of_group
-from palate.evaluate.diversity import Diversity, DiversityMeasure, compare_diversity
+from palate.evaluate.benchmarks.differences import Scores, difference_of, difference_of_group
+from palate.evaluate.fears.diversity import Diversity, DiversityMeasure, compare_diversity
 from palate.evaluate.paired import growth, mean
 from palate.statistics.per_token import per_token, positive_per_token
 

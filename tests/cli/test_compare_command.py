@@ -17,7 +17,7 @@ from options_typed import options_of
 from palate.cli import main
 from palate.cli.asking_options import AskingOptions
 from palate.cli.typed import typed
-from palate.evaluate.fears import flag_answers, look_for_fears
+from palate.evaluate.fears.measure import flag_answers, look_for_fears
 from palate.recipe import CompareOptions
 from palate.records import Answer, Message
 from tiny_run import write_base, write_rows

@@ -18,15 +18,15 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from palate.errors import CallError, WorkError
-from palate.evaluate.benchmark_differences import (
+from palate.evaluate.benchmarks.differences import (
     BenchmarkDifference,
     Scores,
     difference_of,
     difference_of_group,
 )
-from palate.evaluate.benchmark_tasks import local_tasks
-from palate.evaluate.benchmark_wording import in_words
-from palate.evaluate.benchmarks import check_benchmarks, run_benchmarks
+from palate.evaluate.benchmarks.run import check_benchmarks, run_benchmarks
+from palate.evaluate.benchmarks.tasks import local_tasks
+from palate.evaluate.benchmarks.wording import in_words
 from palate.evaluate.contestants import Contestant
 from palate.recipe import ModelOptions
 from palate.statistics.win_rates import wilson_interval
@@ -441,7 +441,7 @@ def test_a_task_that_needs_a_network_says_what_to_do(base: Path, tmp_path: Path)
     """In a process of its own: whether there is a network is read once."""
     pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed")
     script = (
-        "from palate.evaluate.benchmarks import run_benchmarks\n"
+        "from palate.evaluate.benchmarks.run import run_benchmarks\n"
         "from palate.evaluate.contestants import Contestant\n"
         "from palate.recipe import ModelOptions\n"
         "from palate.errors import WorkError\n"

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from palate.evaluate.diversity import DIVERSITY_MEASURES, compare_diversity
+from palate.evaluate.fears.diversity import DIVERSITY_MEASURES, compare_diversity
 
 
 def values(*answers: str) -> dict[str, float]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from palate.evaluate.fears import flag_answers, look_for_fears
-from palate.evaluate.loops import is_repeating, repeated_share
+from palate.evaluate.fears.loops import is_repeating, repeated_share
+from palate.evaluate.fears.measure import flag_answers, look_for_fears
+from palate.evaluate.fears.worse import worse_prompts
 from palate.evaluate.paired import growth, mean, share, sign_test_of_prompts
-from palate.evaluate.worse import worse_prompts
 from palate.records import Answer, Comparison, Message, Provenance, Verdict
 from palate.statistics.per_token import positive_per_token
 

@@ -65,7 +65,7 @@ def test_a_reward_model_prefers_what_scores_higher(reward_model: Path) -> None:
 def test_each_completion_is_scored_once_and_sides_do_not_matter(
     reward_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import palate.evaluate.reward_judge as room
+    import palate.evaluate.judges.reward as room
 
     scored = 0
     real = room.branch_scores

@@ -8,8 +8,8 @@ import pytest
 
 from palate.evaluate.contestants import Answered
 from palate.evaluate.judgements import Contest, Judgements, contests_of, rights_of, to_judge
+from palate.evaluate.judges.votes import VoteJudge
 from palate.evaluate.standings import ranking, standing, verdict_on
-from palate.evaluate.vote_judge import VoteJudge
 from palate.judge.programmatic import ScorerJudge
 from palate.records import Answer, Comparison, Message, Verdict, Vote
 

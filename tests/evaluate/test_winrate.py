@@ -13,7 +13,7 @@ import pytest
 
 from palate.cli import main
 from palate.errors import DataError
-from palate.evaluate.unfinished import unfinished_signs
+from palate.evaluate.fears.unfinished import unfinished_signs
 from palate.evaluate.winrate import table_win_rate
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"

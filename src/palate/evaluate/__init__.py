@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from palate.evaluate.compare import Contestant, compare_models, held_out_accuracy
-    from palate.evaluate.logprob_judge import LogprobJudge
-    from palate.evaluate.reward_judge import RewardModelJudge
+    from palate.evaluate.judges.logprob import LogprobJudge
+    from palate.evaluate.judges.reward import RewardModelJudge
 
 __all__ = ["Contestant", "LogprobJudge", "RewardModelJudge", "compare_models", "held_out_accuracy"]
 
-_MODULES = {"LogprobJudge": "logprob_judge", "RewardModelJudge": "reward_judge"}
+_MODULES = {"LogprobJudge": "judges.logprob", "RewardModelJudge": "judges.reward"}
 
 
 def __getattr__(name: str) -> Any:

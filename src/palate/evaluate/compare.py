@@ -12,13 +12,13 @@ from typing import Any
 from palate.asking import ResponseStore
 from palate.errors import CallError, DataError
 from palate.evaluate.contestants import Answered, Contestant, ask_contestants, named_apart
-from palate.evaluate.fears import Fears, Flags, flag_answers, look_for_fears
+from palate.evaluate.fears.measure import Fears, Flags, flag_answers, look_for_fears
+from palate.evaluate.fears.worse import worse_prompts
 from palate.evaluate.judgements import Contest, Judgements, contests_of, rights_of
 from palate.evaluate.pair_accuracy import HeldOutPairs
 from palate.evaluate.standings import ranking, standing, verdict_on
 from palate.evaluate.style import compare_style
 from palate.evaluate.without_judge import Measuring
-from palate.evaluate.worse import worse_prompts
 from palate.recipe import CompareOptions, ModelOptions
 from palate.records import Answer, Message, Messages, Vote, content_id
 from palate.statistics.sample_size import comparisons_for_interval

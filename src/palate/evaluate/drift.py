@@ -22,8 +22,8 @@ from palate.engine import Policy, load_trained, prove_layout
 from palate.engine.divergence import context_states, kl_divergence, target_logps
 from palate.engine.head import LanguageHead
 from palate.evaluate.contestants import Contestant
-from palate.evaluate.local_judges import in_batches
 from palate.evaluate.passages import Passages, passages_of_answers, passages_of_texts
+from palate.evaluate.reading import in_batches
 from palate.recipe import ModelOptions
 from palate.records import Answer
 from palate.statistics.per_token import per_token, positive_per_token

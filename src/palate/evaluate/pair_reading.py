@@ -8,7 +8,7 @@ from itertools import chain
 
 from palate.engine import Branch, Policy, Renderer, branch_logps, prove_layout
 from palate.evaluate.contestants import Contestant
-from palate.evaluate.local_judges import branches_of, in_batches
+from palate.evaluate.reading import branches_of, in_batches
 from palate.records import Pair
 from palate.watcher import Watcher
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from palate.engine import Branch, Policy, Renderer
-from palate.evaluate.local_judges import branches_of
+from palate.evaluate.reading import branches_of
 from palate.records import Answer, Message
 
 __all__ = ["WINDOW", "Passages", "passages_of_answers", "passages_of_texts"]

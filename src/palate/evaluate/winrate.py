@@ -11,8 +11,8 @@ from typing import Any
 
 from palate.data.judgements import Judged, JudgementTable, read_judgements
 from palate.errors import DataError
+from palate.evaluate.fears.unfinished import unfinished_signs
 from palate.evaluate.table_wording import as_sides, num_more_to_settle, sentence_on
-from palate.evaluate.unfinished import unfinished_signs
 from palate.statistics.judged import JudgedWinRate, judged_win_rate
 from palate.statistics.sample_size import comparisons_for_interval
 from palate.statistics.win_rates import interval_in_words

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from palate.errors import ModelError, WorkError
-from palate.evaluate.benchmarks import Benchmarks, check_benchmarks, run_benchmarks
+from palate.evaluate.benchmarks.run import Benchmarks, check_benchmarks, run_benchmarks
 from palate.evaluate.contestants import Contestant
 from palate.evaluate.drift import measure_drift
 from palate.evaluate.kept_measures import KeptMeasures

@@ -10,7 +10,7 @@ from palate.durable import ensure_folder
 from palate.errors import CallError
 from palate.evaluate.compare import Judging
 from palate.evaluate.judgements import Contest, JudgeKind, Judgements, to_judge
-from palate.evaluate.vote_judge import VoteJudge
+from palate.evaluate.judges.votes import VoteJudge
 from palate.judge.judging import Judge
 from palate.judge.sides import names_of
 from palate.pipeline.judging import Material, judge_material

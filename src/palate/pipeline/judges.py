@@ -105,12 +105,12 @@ def _judge(
     if spec.scorer is not None:
         return ScorerJudge(spec.scorer, name=spec.name)
     if spec.reward_model is not None:
-        from palate.evaluate.reward_judge import RewardModelJudge
+        from palate.evaluate.judges.reward import RewardModelJudge
 
         return RewardModelJudge(spec.reward_model, batch_size=batch_size, name=spec.name)
     rubric = load_rubric(spec.rubric or _DEFAULT_RUBRIC)
     if spec.logprob_model is not None:
-        from palate.evaluate.logprob_judge import LogprobJudge
+        from palate.evaluate.judges.logprob import LogprobJudge
 
         return LogprobJudge(
             spec.logprob_model,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from palate.engine import Branch, Policy, Renderer, branch_scores, prove_scores
 from palate.engine.logps import Layout
-from palate.evaluate.local_judges import JudgingModel, branches_of, in_batches
+from palate.evaluate.judges.local import JudgingModel
+from palate.evaluate.reading import branches_of, in_batches
 from palate.judge import Score, preferred_of
 from palate.recipe import ModelOptions
 from palate.records import Comparison, Messages, Verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from palate.evaluate.benchmark_differences import BenchmarkDifference
+from palate.evaluate.benchmarks.differences import BenchmarkDifference
 
 __all__ = ["in_words"]
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from palate.errors import CallError
-from palate.evaluate.benchmark_differences import BenchmarkDifference, difference_of, difference_of_group
-from palate.evaluate.benchmark_harness import Asked, HowAsked, ask_harness, task_manager
-from palate.evaluate.benchmark_tasks import local_tasks, unknown_task, with_cache
-from palate.evaluate.benchmark_wording import in_words
+from palate.evaluate.benchmarks.differences import BenchmarkDifference, difference_of, difference_of_group
+from palate.evaluate.benchmarks.harness import Asked, HowAsked, ask_harness, task_manager
+from palate.evaluate.benchmarks.tasks import local_tasks, unknown_task, with_cache
+from palate.evaluate.benchmarks.wording import in_words
 from palate.evaluate.contestants import Contestant
 from palate.recipe import ModelOptions
 from palate.watcher import Watcher

@@ -12,15 +12,15 @@ from statistics import median
 from typing import Any, Literal
 
 from palate.asking.refusals import declining_words
-from palate.evaluate.diversity import (
+from palate.evaluate.fears.diversity import (
     DIVERSITY_MEASURES,
     Diversity,
     DiversityMeasure,
     compare_diversity,
 )
-from palate.evaluate.loops import is_repeating
+from palate.evaluate.fears.loops import is_repeating
+from palate.evaluate.fears.unfinished import unfinished_signs
 from palate.evaluate.paired import Estimate, growth, mean, share, sign_test_of_prompts
-from palate.evaluate.unfinished import unfinished_signs
 from palate.records import Answer
 
 __all__ = ["FearFinding", "Fears", "Flags", "flag_answers", "look_for_fears"]

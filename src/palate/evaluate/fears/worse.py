@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from palate.evaluate.fears import Flag, Flags
+from palate.evaluate.fears.measure import Flag, Flags
 from palate.records import Answer, Messages, Verdict
 
 __all__ = ["MAX_WORSE_PROMPTS", "worse_prompts"]

@@ -17,7 +17,7 @@ import torch
 from palate.engine import Policy, load_trained
 from palate.engine.tokens import TEMPLATES
 from palate.errors import PalateError, WorkError, did_you_mean
-from palate.evaluate.benchmark_differences import Scores
+from palate.evaluate.benchmarks.differences import Scores
 from palate.evaluate.contestants import Contestant
 from palate.recipe import ModelOptions
 from palate.watcher import Watcher

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from palate.engine import Branch, Layout, Policy, Renderer, branch_logps, prove_layout
-from palate.evaluate.local_judges import JudgingModel, branches_of, in_batches, share_of
+from palate.evaluate.judges.local import JudgingModel, share_of
+from palate.evaluate.reading import branches_of, in_batches
 from palate.judge.orders import verdict_of_calls
 from palate.judge.prompting import judge_messages, pairwise_data
 from palate.judge.rubric import Rubric
