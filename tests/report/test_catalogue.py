@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 import palate.evaluate.diagnosis.rules as rules
 from palate.data import stream_records
 from palate.data.audit import audit_source
-from palate.evaluate.fears import flag_answers, look_for_fears
-from palate.evaluate.worse import worse_prompts
+from palate.evaluate.fears.measure import flag_answers, look_for_fears
+from palate.evaluate.fears.worse import worse_prompts
 from palate.judge.canaries import run_canaries
 from palate.judge.card import judge_card
 from palate.judge.orders import verdict_of_calls

@@ -22,7 +22,8 @@ BUILT = (
     r"held_out_reward\w*",
     r"num_\w+", r"tile_\w+_trained_on", r"severity_\w+", r"sure_\w+", r"(train|eval)_(column|steps)",
     r"curve_\w+", r"line_\w+", r"rate_\w+", r"figure_\w+", r"verdict_\w+", r"split_\w+", r"layout_\w+_note",
-    r"fear_\w+", r"style_\w+", r"\w+_title", r"pairs_(better|worse|open)",
+    r"(then_)?prefers_\w+", r"tile_held_out_\w+", r"fear_\w+", r"style_\w+",
+    r"\w+_title", r"pairs_(better|worse|open)",
 )  # fmt: skip
 """Names that the code puts together from a kind and a name."""
 

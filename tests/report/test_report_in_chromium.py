@@ -28,6 +28,7 @@ VISITS = (
     ("hostile", "light"),
     ("hostile", "phone"),
     ("hostile", "without policy"),
+    ("hostile chinese", "without policy"),
     ("bare", "light"),
 )
 Seen = dict[str, dict[str, Any]]
@@ -97,6 +98,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
         "whole": build_report(full.write_full_run(home / "whole", num_steps=20)),
         "chinese": build_report(full.write_full_run(home / "chinese", num_steps=20), language="zh"),
         "hostile": build_report(write_hostile_run(home / "hostile <img src=x onerror=alert(1)>")),
+        "hostile chinese": build_report(write_hostile_run(home / "hostile zh"), language="zh"),
         "bare": build_report(bare_run(home / "bare")),
     }
     done = subprocess.run(
@@ -127,10 +129,13 @@ def test_nothing_is_asked_for_and_nothing_complains(seen: dict[str, Seen], repor
     assert seen[report][way]["problems"] == []
 
 
-@pytest.mark.parametrize("way", ["light", "without policy"])
-def test_no_text_becomes_an_element_that_could_act(seen: dict[str, Seen], way: str) -> None:
+@pytest.mark.parametrize(
+    ("report", "way"),
+    [("hostile", "light"), ("hostile", "without policy"), ("hostile chinese", "without policy")],
+)
+def test_no_text_becomes_an_element_that_could_act(seen: dict[str, Seen], report: str, way: str) -> None:
     """The policy aside: escaping alone has to hold."""
-    page, harmless = seen["hostile"][way], seen["whole"][way]
+    page, harmless = seen[report][way], seen["whole"][way]
     assert set(page["tags"]) <= set(harmless["tags"])
     assert not {"script", "img", "iframe", "form", "input", "object", "embed", "link", "base"} & set(
         page["tags"]
@@ -142,9 +147,10 @@ def test_no_text_becomes_an_element_that_could_act(seen: dict[str, Seen], way: s
 
 def test_hostile_text_is_shown_as_text(seen: dict[str, Seen]) -> None:
     """In names, prompts, answers, findings, judges, canaries, recipe, lineage, audit and words."""
-    text = seen["hostile"]["light"]["text"]
-    for payload in PAYLOADS[:20]:
-        assert text.count(payload) > 20, payload
+    for report, way in (("hostile", "light"), ("hostile chinese", "without policy")):
+        text = seen[report][way]["text"]
+        for payload in PAYLOADS[:20]:
+            assert text.count(payload) > 20, (report, payload)
 
 
 @pytest.mark.parametrize(("report", "way"), VISITS)

@@ -57,11 +57,11 @@ class Entry:
 
     def places(self, text: str) -> Places | None:
         """What stands in its places where `text` is this sentence, None in those that are absent."""
-        absent: Places = dict.fromkeys(name for form in self.forms for name in form.names)
         for form in self.forms:
             found = form.match(text)
             if found is not None:
-                return absent | found
+                # The first form has all places.
+                return dict.fromkeys(self.forms[0].names) | found
         return None
 
     @property

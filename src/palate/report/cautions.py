@@ -15,9 +15,18 @@ from palate.report.folder import Run, RunFinding
 from palate.report.phrases import Phrases
 from palate.report.wording import number
 
-__all__ = ["MAX_CAUTIONS", "Caution", "FindingView", "cautions", "findings_of", "not_applicable"]
+__all__ = [
+    "MAX_CAUTIONS",
+    "MAX_FINDINGS",
+    "Caution",
+    "FindingView",
+    "cautions",
+    "findings_of",
+    "not_applicable",
+]
 
 SEVERITIES = ("error", "warning", "info")
+MAX_FINDINGS = 100
 MAX_EVIDENCE = 40
 MAX_CAUTIONS = 5
 """What a page shows of them at its top; all stand below in full."""
@@ -50,10 +59,11 @@ class FindingView:
 
 def cautions(run: Run, say: Phrases) -> list[Caution]:
     """What is wrong with the run, its judge, or its answers, the gravest first."""
+    words = rule_words(say)
     found = [
-        Caution(view.sentence, "findings", view.name)
-        for view in findings_of(run, say)
-        if view.severity != "info"
+        Caution(_seen(one, words.get(one.rule, {})), "findings", _name(one, words.get(one.rule, {})))
+        for one in _gravest_first(run)
+        if _severity(one) != "info"
     ]
     compared = run.comparison
     if compared is not None:
@@ -70,11 +80,13 @@ def cautions(run: Run, say: Phrases) -> list[Caution]:
 
 
 def findings_of(run: Run, say: Phrases) -> list[FindingView]:
-    """What the diagnosis found, errors first."""
-    if run.findings is None:
-        return []
-    gravest = sorted(run.findings.findings, key=lambda found: SEVERITIES.index(_severity(found)))
-    return [_view(found, say) for found in gravest]
+    """What the diagnosis found, errors first, and no more than a page shows."""
+    return [_view(found, say) for found in _gravest_first(run)[:MAX_FINDINGS]]
+
+
+def _gravest_first(run: Run) -> list[RunFinding]:
+    found = run.findings.findings if run.findings is not None else ()
+    return sorted(found, key=lambda one: SEVERITIES.index(_severity(one)))
 
 
 def not_applicable(run: Run, say: Phrases) -> list[tuple[str, str]]:
@@ -96,7 +108,7 @@ def _view(found: RunFinding, say: Phrases) -> FindingView:
         suggestion = f"{found.recipe_key}: {_typed(found.recipe_value)}"
     return FindingView(
         found,
-        words.get("name", found.rule.replace("_", " ").capitalize()),
+        _name(found, words),
         _seen(found, words),
         _severity(found),
         say.named("sure", found.sure),
@@ -105,6 +117,10 @@ def _view(found: RunFinding, say: Phrases) -> FindingView:
         suggestion,
         tuple((say.known(name.replace("_", " ")), _plain(value)) for name, value in shown),
     )
+
+
+def _name(found: RunFinding, words: RuleWords) -> str:
+    return words.get("name", found.rule.replace("_", " ").capitalize())
 
 
 def _severity(found: RunFinding) -> str:

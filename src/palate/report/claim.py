@@ -11,6 +11,7 @@ from typing import Literal
 
 from palate.report.checked import Interval
 from palate.report.comparison import Comparison, HeldOut, PairAccuracy, PairedWinRate, WinRate
+from palate.report.curves import Rewards, rewards_of
 from palate.report.folder import Run, RunSummary
 from palate.report.pair_accuracy import pair_counts_in_words, pair_gain_in_words
 from palate.report.phrases import ENGLISH, Phrases
@@ -20,6 +21,8 @@ __all__ = ["Claim", "Tone", "claim_of", "claim_of_comparison", "interval_in_word
 
 Tone = Literal["better", "worse", "open"]
 MAX_P = 0.05
+MAX_SAID = 40
+"""Models whose counts stand below the verdict; the others' are in the table of win rates, or in the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +38,26 @@ def claim_of(run: Run, say: Phrases = ENGLISH) -> Claim:
     """The verdict on a whole run: from its comparison where there is one, else from its training alone."""
     compared = run.comparison
     if compared is not None and (
-        compared.win_rate is not None
+        not run.is_training
+        or compared.win_rate is not None
         or compared.win_rates
         or compared.held_out is not None
         or (compared.pair_accuracy is not None and compared.pair_accuracy.against_base)
         or _withheld(compared)
     ):
-        claim = claim_of_comparison(compared, say)
+        claim = claim_of_comparison(compared, say, rewards_of(run.objective))
     else:
         claim = _claim_of_training(run, say)
     return Claim(claim.headline, claim.tone, (*claim.remarks, *_preferred_share(run.summary, say)))
 
 
-def claim_of_comparison(comparison: Comparison, say: Phrases = ENGLISH) -> Claim:
-    """The verdict on a comparison: from the judged answers where there are any, else from held-out pairs."""
+def claim_of_comparison(comparison: Comparison, say: Phrases = ENGLISH, rewards: Rewards = "moved") -> Claim:
+    """The verdict on a comparison: from the judged answers where there are any, else from held-out pairs.
+
+    `rewards` says what the run's rewards are, which is what held-out accuracy counts.
+    """
     held_out = comparison.held_out
-    reward = [] if held_out is None else [_held_out_in_words(held_out, say)]
+    reward = [] if held_out is None else [_held_out_in_words(held_out, rewards, say)]
     if (because := _withheld(comparison)) is not None:
         return Claim(say("claim_withheld"), "open", (because, say("claim_withheld_next"), *reward))
     of_base = [rate for rate in comparison.win_rates if rate.against == comparison.names[0]]
@@ -139,7 +146,9 @@ def _claim_of_several(
     overall: Tone = "better" if "better" in tones.values() else "open"
     if set(tones.values()) == {"worse"}:
         overall = "worse"
-    words = [_counts_in_words(rate, rate.of, rate.against, say) for rate in rates if rate.of in counts]
+    words = [_counts_in_words(rate, rate.of, rate.against, say) for rate in rates if rate.of in counts][
+        :MAX_SAID
+    ]
     return Claim(head, overall, (*words, *reward))
 
 
@@ -198,7 +207,7 @@ def _side(interval: Interval | None) -> Tone:
     return "better" if low > 0.5 else "worse" if high < 0.5 else "open"
 
 
-def _held_out_in_words(held_out: HeldOut, say: Phrases) -> str:
+def _held_out_in_words(held_out: HeldOut, rewards: Rewards, say: Phrases) -> str:
     pairs = say("held_out_pairs", n=held_out.num_pairs)
     if held_out.reward_accuracy is None:
         return say("held_out_not_measured", pairs=pairs)
@@ -206,6 +215,7 @@ def _held_out_in_words(held_out: HeldOut, say: Phrases) -> str:
     chance = "_chance" if _side(held_out.interval_95) == "open" else ""
     return say(
         f"held_out_reward{chance}",
+        prefers=say(f"prefers_{rewards}"),
         share=percent(held_out.reward_accuracy),
         pairs=pairs,
         interval=say("bracketed", inside=interval) if interval else "",
@@ -231,7 +241,8 @@ def _claim_of_training(run: Run, say: Phrases) -> Claim:
     pairs = say("some_held_out_pairs") if count is None else say("held_out_pairs", n=count)
     interval = say.interval(run.held_out.interval_95) if run.held_out is not None else ""
     share = percent(accuracy) + (say("bracketed", inside=interval) if interval else "")
-    head = say("claim_trained", trained=trained, share=share, pairs=pairs)
+    prefers = say(f"then_prefers_{rewards_of(run.objective)}")
+    head = say("claim_trained", trained=trained, prefers=prefers, share=share, pairs=pairs)
     return Claim(head, "open", (uncompared,))
 
 

@@ -12,7 +12,7 @@ from palate.report.checked import LARGEST_FIGURE
 from palate.report.phrases import ENGLISH, Phrases
 from palate.report.wording import number
 
-__all__ = ["PANELS", "Curve", "Line", "Panel", "Table", "curves"]
+__all__ = ["PANELS", "Curve", "Line", "Panel", "Rewards", "Table", "curves", "rewards_of"]
 
 MAX_TABLE_ROWS = 200
 Rewards = Literal["moved", "alone", "model"]
@@ -147,7 +147,7 @@ def curves(
 ) -> list[Curve]:
     """The panels that this run has numbers for; the loss always, where it was written at all."""
     found = []
-    rewards = _rewards_of(objective)
+    rewards = rewards_of(objective)
     for panel in PANELS:
         level = LN_2 if panel.name == "loss" and objective == "dpo" else panel.level
         train = tuple(_drawable(series(metrics.train, line.key)) for line in panel.lines)
@@ -166,12 +166,12 @@ def _drawable(found: Series) -> Series:
     return Series(found.steps, values)
 
 
-def _rewards_of(objective: str | None) -> Rewards:
+def rewards_of(objective: str | None) -> Rewards:
     """What the objective's rewards are."""
     options = OBJECTIVES.get(objective or "")
     if options is None or options.needs_reference:
         return "moved"
-    return "model" if objective == "reward" else "alone"
+    return "model" if options.reads == "scores" else "alone"
 
 
 def _gap_in_words(name: str, split: str, found: Series, say: Phrases) -> str:
@@ -191,7 +191,8 @@ def _table(curve: Curve) -> Table:
     by_step = [dict(zip(found.steps, found.values, strict=True)) for _, found in columns]
     steps = sorted({step for values in by_step for step in values})
     evaluated = {step for found in curve.eval for step in found.steps}
-    kept = _thinned(steps, evaluated | ({curve.best_step} if curve.best_step is not None else set()))
+    best = {curve.best_step} if curve.best_step is not None else set()
+    kept = _thinned(steps, best | set(_thinned(sorted(evaluated), set())))
     rows = tuple(
         (step, tuple(number(values[step]) if step in values else "" for values in by_step)) for step in kept
     )

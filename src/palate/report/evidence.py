@@ -13,7 +13,17 @@ from palate.report.phrases import Phrases
 from palate.report.row_plots import Mark, Row, RowPlot, Spread
 from palate.report.wording import ABSENT, number, percent, signed, whole
 
-__all__ = ["Grid", "Plotted", "benchmarks", "lengths", "measures", "ranking", "win_rates"]
+__all__ = [
+    "MAX_ROWS",
+    "Grid",
+    "Plotted",
+    "benchmarks",
+    "left_out",
+    "lengths",
+    "measures",
+    "ranking",
+    "win_rates",
+]
 
 RATE_COLUMNS = (
     "rate_of", "rate_wins", "rate_losses", "rate_ties", "rate_missing", "rate", "rate_bootstrap",
@@ -71,7 +81,7 @@ def win_rates(comparison: Comparison, say: Phrases) -> Plotted | None:
         if any(getattr(rate, share) is not None for rate in rates):
             keys.append((colour, say(key)))
             notes.append(say(f"{key}_note"))
-    notes += _left_out(found, say)
+    notes += left_out(found, say)
     warnings = [warning for rate in rates for warning in rate.warnings]
     label = say("list_semicolon").join(f"{row.name} {row.figure}" for row in rows)
     plot = RowPlot(
@@ -168,7 +178,7 @@ def ranking(comparison: Comparison, say: Phrases) -> Grid | None:
     if not comparison.ranking:
         return None
     ranked = sorted(comparison.ranking, key=lambda one: -(one.strength or 0.0))
-    rows = [(one.model, number(one.strength), say.range(one.interval_95)) for one in ranked]
+    rows = [(one.model, number(one.strength), say.range(one.interval_95)) for one in ranked[:MAX_ROWS]]
     return Grid((say("model"), say("ranking_strength"), say("interval_95")), tuple(rows))
 
 
@@ -222,7 +232,7 @@ def measures(comparison: Comparison, say: Phrases) -> Grid | None:
     names = comparison.names
     found = {name for figures in comparison.fears.values() for name in figures}
     order = [name for name in FEARS if name in found]
-    order += sorted(found - set(FEARS) - set(COUNTS))
+    order += sorted(found - set(FEARS) - set(COUNTS))[:MAX_ROWS]
     rows = []
     for figure in order:
         own = [comparison.fears.get(name, {}).get(figure) for name in names]
@@ -269,9 +279,10 @@ def benchmarks(comparison: Comparison, say: Phrases) -> Plotted | None:
         (0.0, say("level_no_difference")),
     )
     numbers = Grid(tuple(say(column) for column in BENCHMARK_COLUMNS), tuple(cells))
-    return Plotted(plot, numbers, tuple(_left_out(all_tasks, say)))
+    return Plotted(plot, numbers, tuple(left_out(all_tasks, say)))
 
 
-def _left_out(rows: Sequence[object], say: Phrases) -> list[str]:
+def left_out(rows: Sequence[object], say: Phrases) -> list[str]:
+    """What a plot has no room for, in words."""
     num = len(rows) - MAX_ROWS
     return [say("left_out", n=num, file="evaluation/comparison.json")] if num > 0 else []

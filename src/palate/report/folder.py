@@ -160,6 +160,11 @@ class Run:
     """At the best step, from the margins that training left; a comparison has its own."""
 
     @property
+    def is_training(self) -> bool:
+        """Whether anything was to be trained here, and not only compared."""
+        return any(piece is not None for piece in (self.recipe, self.metrics, self.summary, self.data))
+
+    @property
     def best_step(self) -> int | None:
         """The step whose weights were kept; else the one that the diagnosis names."""
         kept = self.summary.best_step if self.summary is not None else None

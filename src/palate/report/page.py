@@ -35,6 +35,9 @@ __all__ = ["build_report", "render_page"]
 NUM_OPEN_SAMPLES = 12
 """Prompts shown at once; the others unfold."""
 MAX_WORSE = 10
+MAX_CANARIES = 60
+MAX_MODELS = 40
+"""Whose answers and figures are shown beside each other: the baseline and the first of the others."""
 
 
 def build_report(run_folder: Path, *, language: Language | None = None) -> Path:
@@ -115,6 +118,8 @@ def _content(run: Run, styles: StyleSheet, say: Phrases) -> dict[str, Any]:
 
 
 def _compared(comparison: Comparison, styles: StyleSheet, say: Phrases) -> dict[str, Any]:
+    if len(comparison.names) > MAX_MODELS:
+        comparison = comparison.model_copy(update={"models": comparison.names[:MAX_MODELS]})
     rates = evidence.win_rates(comparison, say)
     style = style_of(comparison, say)
     figures = sections.answer_figures(comparison, say)
@@ -150,7 +155,7 @@ def _canaries(card: JudgeCard | None, say: Phrases) -> Grid | None:
         return None
     said = {True: say("canary_passed"), False: say("canary_failed"), None: say("canary_unknown")}
     rows = []
-    for canary in card.canaries.values():
+    for canary in list(card.canaries.values())[:MAX_CANARIES]:
         not_asked = say.known(canary.why_not_asked or said[None])
         result = said[canary.passed] if canary.num_asked else not_asked
         wrong = f"{canary.num_failed} / {canary.num_asked}"
@@ -164,7 +169,7 @@ def _contents(content: Mapping[str, Any], say: Phrases) -> list[tuple[str, str]]
     comparison = run.comparison
     there = {
         "findings": run.findings is not None,
-        "curves": True,
+        "curves": run.is_training,
         "win-rates": content.get("rates") or (comparison is not None and comparison.warnings),
         "pairs": content.get("pair_accuracy"),
         "samples": comparison is not None,

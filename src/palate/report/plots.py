@@ -71,15 +71,16 @@ def _draw_train(axes: Any, found: Series, colour: str, *, smooth: bool) -> None:
 def _draw_eval(axes: Any, found: Series, colour: str) -> None:
     if not found:
         return
+    steps, values = _averaged(found)
     axes.plot(
-        found.steps,
-        found.values,
+        steps,
+        values,
         color=colour,
         linewidth=1.2,
         linestyle=(0, (1, 2.2)),
         dash_capstyle="round",
         marker="o",
-        markersize=4.6 if len(found.steps) <= 40 else 2.5,
+        markersize=4.6 if len(steps) <= 40 else 2.5,
         markeredgewidth=0,
     )
 

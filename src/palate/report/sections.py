@@ -9,6 +9,7 @@ from typing import Any
 
 from palate.report.checked import Interval
 from palate.report.comparison import AnswerFigures, Comparison
+from palate.report.curves import rewards_of
 from palate.report.folder import DataSplit, Run, RunSummary
 from palate.report.phrases import ENGLISH, Phrases
 from palate.report.wording import bytes_, flat, number, percent, whole
@@ -64,6 +65,7 @@ def _win_rate_tile(comparison: Comparison | None, say: Phrases) -> Fact | None:
 
 
 def _held_out_tile(run: Run, say: Phrases) -> Fact | None:
+    name = say(f"tile_held_out_{rewards_of(run.objective)}")
     compared = run.comparison.held_out if run.comparison is not None else None
     held_out = compared or run.held_out
     if held_out is not None and held_out.reward_accuracy is not None:
@@ -71,12 +73,12 @@ def _held_out_tile(run: Run, say: Phrases) -> Fact | None:
         if held_out.interval_95 is not None:
             note = say("list_comma").join((note, say.interval(held_out.interval_95)))
         share = held_out.reward_accuracy
-        return Fact(say("tile_held_out"), percent(share), note, held_out.interval_95, share)
+        return Fact(name, percent(share), note, held_out.interval_95, share)
     if run.summary is None or run.summary.eval is None or run.summary.eval.reward_accuracy is None:
         return None
     kind, count = _kind(run.summary), run.summary.num_pairs_eval
     pairs = "" if count is None else say(f"num_{kind}", n=count)
-    return Fact(say("tile_held_out"), percent(run.summary.eval.reward_accuracy), pairs)
+    return Fact(name, percent(run.summary.eval.reward_accuracy), pairs)
 
 
 def _pairs_tile(comparison: Comparison | None, say: Phrases) -> Fact | None:
@@ -235,7 +237,7 @@ def environment(content: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list
 
 
 def missing_pieces(run: Run) -> list[str]:
-    """Files that a whole run has and this folder has not."""
+    """Files that a whole run has and this folder has not; none of a folder that only compares models."""
     pieces = {
         "recipe.yaml": run.recipe,
         "environment.json": run.environment,
@@ -245,4 +247,4 @@ def missing_pieces(run: Run) -> list[str]:
         "summary.json": run.summary,
         "evaluation/comparison.json": run.comparison,
     }
-    return [name for name, piece in pieces.items() if piece is None]
+    return [name for name, piece in pieces.items() if piece is None and run.is_training]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from palate.report.comparison import Comparison, ModelStyle, Style, TellingWord
 from palate.report.drawing import colour_of
-from palate.report.evidence import Grid, Plotted
+from palate.report.evidence import MAX_ROWS, Grid, Plotted, left_out
 from palate.report.phrases import Phrases
 from palate.report.row_plots import Band, Mark, Row, RowPlot, Spread
 from palate.report.wording import number, signed, visible, whole
@@ -59,7 +59,8 @@ def style_of(comparison: Comparison, say: Phrases) -> StyleView | None:
 
 def _distances(models: Mapping[str, ModelStyle], comparison: Comparison, say: Phrases) -> Plotted | None:
     """A row a measure, in multiples of the target's own noise floor: measures differ in their units."""
-    measures = list(dict.fromkeys(name for style in models.values() for name in style.distances))
+    measured = list(dict.fromkeys(name for style in models.values() for name in style.distances))
+    measures = measured[:MAX_ROWS]
     rows, cells, right = [], [], 1.5
     for measure in measures:
         marks: list[Mark | Spread] = []
@@ -89,7 +90,11 @@ def _distances(models: Mapping[str, ModelStyle], comparison: Comparison, say: Ph
         (0.0, right * 1.05),
         (1.0, say("level_noise_floor")),
     )
-    return Plotted(plot, Grid(tuple(say(column) for column in DISTANCE_COLUMNS), tuple(cells)))
+    return Plotted(
+        plot,
+        Grid(tuple(say(column) for column in DISTANCE_COLUMNS), tuple(cells)),
+        tuple(left_out(measured, say)),
+    )
 
 
 def _telling(name: str, style: ModelStyle, comparison: Comparison, say: Phrases) -> TellingView:

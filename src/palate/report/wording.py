@@ -32,6 +32,8 @@ def number(value: float | None, digits: int = 3) -> str:
     """A figure to `digits` significant digits, without needless zeros; the sign is a true minus."""
     if value is None or math.isnan(value):
         return ABSENT
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
     if value == 0:
         return "0"
     if abs(value) >= 1e6 or abs(value) < 1e-3:
