@@ -31,7 +31,7 @@ def comparisons_for_interval(counts: WinRate, half_width: float) -> int:
     """
     if not 0 < half_width < 0.5:
         raise CallError(
-            f"an interval of {half_width:g} either way", where="within", next="give a share, such as 0.03"
+            f"an interval of {half_width:g} either way", where="--within", next="give a share, such as 0.03"
         )
     n = counts.num_comparisons
     wins, losses, ties = (counts.num_wins, counts.num_losses, counts.num_ties) if n else (1, 1, 0)
