@@ -11,7 +11,7 @@ from typing import Any
 from palate.asking import Asker, Endpoint, ResponseStore, default_store_path
 from palate.data import read_prompts
 from palate.durable import refuse_closed_folder
-from palate.errors import RecipeError, WorkError
+from palate.errors import DataError, RecipeError, WorkError
 from palate.evaluate.compare import Judging, compare_models, held_out_accuracy
 from palate.evaluate.contestants import Contestant
 from palate.evaluate.pair_accuracy import HeldOutPairs
@@ -145,6 +145,8 @@ def compare_command(
     if len(models) == 1:
         changed = [f"output={models[0]}", *([] if seed is None else [f"seed={seed}"])]
         recipe = load_recipe(run_recipe_file(models[0]), changed)
+        if "prompts" not in changes:
+            _check_prompts_of_recipe(options, models[0])
         comparison = compare_stage(recipe, options, watcher, asking)
         diagnose_stage(Path(models[0]))
         build_report(Path(models[0]))
@@ -165,6 +167,17 @@ def compare_command(
     )
     folder.write(COMPARISON, comparison)
     return comparison
+
+
+def _check_prompts_of_recipe(options: CompareOptions, run: str) -> None:
+    """Who copied a run, or is elsewhere, never typed the path that is not there."""
+    if options.prompts is not None and not Path(options.prompts).exists():
+        raise DataError(
+            "no such file",
+            where=options.prompts,
+            why=f"compare.prompts in the recipe of {run} names it, as seen from where that run was started",
+            next="name the file as it is seen from here: --prompts FILE",
+        )
 
 
 def _prompts_for_several(options: CompareOptions, pairs: HeldOutPairs | None) -> Sequence[Messages]:
