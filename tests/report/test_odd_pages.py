@@ -149,7 +149,14 @@ def test_a_folder_that_only_compares_says_nothing_of_training(tmp_path: Path, la
     page = Page(build_report(folder, language=language).read_text(encoding="utf-8"))
     ids = {found.get("id") for found in page.all("section")}
     assert ids >= {"win-rates", "samples"} and not ids & {"curves", "data", "recipe", "speed", "findings"}
-    for word in ("metrics.jsonl", "recipe.yaml", "summary.json", "palate resume"):
+    for word in (
+        "metrics.jsonl",
+        "recipe.yaml",
+        "summary.json",
+        "palate resume",
+        "Before and after",
+        "训练前后",
+    ):
         assert word not in page.text
     content = json.loads((folder / COMPARISON).read_text(encoding="utf-8"))
     content |= {"judge": None, "judge_card": None, "win_rate": None, "win_rates": [], "held_out": None}

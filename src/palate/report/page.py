@@ -186,7 +186,7 @@ def _contents(content: Mapping[str, Any], say: Phrases) -> list[tuple[str, str]]
         "lineage": run.lineage is not None,
         "environment": run.environment is not None,
     }
-    titles = {"win-rates": "rates_title"}
+    titles = {"win-rates": "rates_title", "samples": "samples_title" if run.is_training else "compared_title"}
     return [(name, say(titles.get(name, f"{name}_title"))) for name, is_there in there.items() if is_there]
 
 
