@@ -10,6 +10,8 @@ import synthetic_run as synthetic
 
 from palate.report.claim import Claim, claim_of, claim_of_comparison, interval_in_words
 from palate.report.folder import Comparison, read_run
+from palate.report.phrases import ENGLISH
+from palate.report.sections import tiles
 from palate.statistics import win_rates
 
 
@@ -134,3 +136,23 @@ def test_of_several_models_those_without_a_verdict_are_open() -> None:
     )
     one = several((0, 0, 9), (30, 2, 0))
     assert one.headline.startswith("c answers better than a") and "not settled whether b" in one.headline
+
+
+@pytest.mark.parametrize(
+    ("objective", "words", "tile"),
+    [
+        ("dpo", "its reward prefers the chosen answer", "Held-out reward accuracy"),
+        ("sft", "the model finds the chosen answer the likelier one", "Held out: chosen is likelier"),
+        ("orpo", "the model finds the chosen answer the likelier one", "Held out: chosen is likelier"),
+        ("reward", "the model scores the chosen answer higher", "Held out: chosen scores higher"),
+    ],
+)
+def test_held_out_accuracy_is_said_in_the_terms_of_the_objective(
+    tmp_path: Path, objective: str, words: str, tile: str
+) -> None:
+    folder = synthetic.write_run(tmp_path / "run", num_steps=3)
+    (folder / "evaluation" / "comparison.json").unlink()
+    (folder / "recipe.yaml").write_text(f"objective: {{type: {objective}}}\n", encoding="utf-8")
+    run = read_run(folder)
+    assert words in claim_of(run).headline
+    assert tile in [one.name for one in tiles(run, ENGLISH)]

@@ -56,6 +56,7 @@ class Counted(SequenceMatcher[str]):
         self, alo: int = 0, ahi: int | None = None, blo: int = 0, bhi: int | None = None
     ) -> Match:
         Counted.met += sum(len(self.b2j.get(token, ())) for token in self.a[alo:ahi])
+        assert Counted.met <= MAX_WORK
         return super().find_longest_match(alo, ahi, blo, bhi)
 
 
