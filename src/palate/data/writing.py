@@ -39,8 +39,10 @@ class Written:
 
 def refuse_unwritable(path: Path) -> None:
     """Raises:
-    DataError: the name does not end as a file of records does.
+    DataError: a folder stands there, or the name does not end as a file of records does.
     """
+    if path.is_dir():
+        raise DataError("this is a folder, the name of a file was expected", where=str(path))
     if _ending(path) is None:
         raise DataError(
             f'"{"".join(path.suffixes[-2:])}" is no format that records are written in'
