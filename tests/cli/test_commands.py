@@ -316,7 +316,7 @@ def test_a_folder_is_no_file_to_write(tmp_path: Path, monkeypatch, command: str)
     for overwrite in ([], ["--overwrite"]):
         done = palate("data", command, "a.jsonl", "-o", ".", *overwrite)
         assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.startswith(".: the file name has no extension\n")
+        assert done.stderr.startswith(".: this is a folder, the name of a file was expected\n")
     audited = palate("data", "audit", "a.jsonl", "--html", ".")
     assert (audited.returncode, audited.stdout) == (1, "")
     assert audited.stderr.startswith(".: it cannot be written: Is a directory\n")

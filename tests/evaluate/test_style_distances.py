@@ -208,7 +208,9 @@ def p_values(scene: str, times: int) -> dict[str, np.ndarray]:
     return {measure: np.array(values) for measure, values in found.items()}
 
 
-@pytest.mark.parametrize("scene", ["several answers", "unequal lengths"])
+@pytest.mark.parametrize(
+    "scene", [pytest.param("several answers", marks=pytest.mark.thorough), "unequal lengths"]
+)
 def test_p_values_are_uniform_with_several_answers_and_unequal_lengths(scene: str) -> None:
     """80 times: 4 at or under .05 (sd 1.9), 40 at or under .5 (sd 4.5); bounds at three deviations.
 
