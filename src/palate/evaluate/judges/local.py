@@ -12,7 +12,7 @@ from palate.generate.local import content_hash
 from palate.recipe import ModelOptions, load_recipe
 from palate.train import RunFolder
 
-__all__ = ["JudgingModel", "share_of"]
+__all__ = ["JudgingModel", "LocalJudge", "share_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,42 @@ class JudgingModel:
         options = options or ModelOptions(base=self.source, adapter=None)
         policy = load_trained(self.source, options, head=head, folder=self.folder)
         return policy, Renderer(policy.tokenizer, self.template, policy.stop_ids())
+
+
+class LocalJudge:
+    """The model behind a judge: found when the judge is made, and loaded when it is first asked."""
+
+    def __init__(
+        self,
+        model: str,
+        folder: Path | None,
+        options: ModelOptions | None,
+        batch_size: int,
+        name: str | None,
+    ) -> None:
+        """The arguments are those of the judges.
+
+        Raises:
+            ModelError: there is no such model.
+        """
+        self._model = JudgingModel.find(model, folder)
+        self._name = name or self._model.called
+        self._options, self._batch_size = options, batch_size
+        self._loaded: tuple[Policy, Renderer] | None = None
+
+    @property
+    def name(self) -> str:
+        """The model's, with the first digits of its hash."""
+        return self._name
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The model."""
+        return (self._model.model,)
+
+    def _load(self, head: Head) -> tuple[Policy, Renderer]:
+        self._loaded = self._loaded or self._model.load(head, self._options)
+        return self._loaded
 
 
 def share_of(logps: Sequence[float]) -> list[float]:

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from palate.engine import Branch, Layout, Policy, Renderer, branch_logps, prove_layout
-from palate.evaluate.judges.local import JudgingModel, share_of
+from palate.engine import Branch, Layout, branch_logps, prove_layout
+from palate.evaluate.judges.local import LocalJudge, share_of
 from palate.evaluate.reading import branches_of, in_batches
 from palate.judge.orders import verdict_of_calls
 from palate.judge.prompting import judge_messages, pairwise_data
@@ -31,7 +31,7 @@ _Group = tuple[Branch, ...]
 """One question with each word behind it."""
 
 
-class LogprobJudge:
+class LogprobJudge(LocalJudge):
     """A causal language model of this machine, asked for its next words and not for an answer.
 
     A verdict is the word that is likeliest in each order. Where the orders disagree on the side it is a tie
@@ -63,23 +63,10 @@ class LogprobJudge:
         Raises:
             ModelError: there is no such model.
         """
-        self._model = JudgingModel.find(model, folder)
-        self._name = name or self._model.called
+        super().__init__(model, folder, options, batch_size, name)
         self._rubric, self._references, self._seed = rubric, references or {}, seed
-        self._options, self._batch_size = options, batch_size
         self._words = ("first", "second", "tie") if rubric.allow_ties else ("first", "second")
         self._known: dict[Messages, Mapping[str, float] | str] = {}
-        self._loaded: tuple[Policy, Renderer] | None = None
-
-    @property
-    def name(self) -> str:
-        """The model's, with the first digits of its hash."""
-        return self._name
-
-    @property
-    def models(self) -> tuple[str, ...]:
-        """The model."""
-        return (self._model.model,)
 
     def judge(self, comparisons: Sequence[Comparison], watcher: Watcher | None = None) -> list[Verdict]:
         """One verdict for each comparison, in their order.
@@ -134,8 +121,7 @@ class LogprobJudge:
         """The share of each word, for questions that were not read before."""
         if not questions:
             return
-        self._loaded = self._loaded or self._model.load("logps", self._options)
-        policy, renderer = self._loaded
+        policy, renderer = self._load("logps")
         readable: list[tuple[Messages, _Group]] = []
         for question in questions:
             items = [(question, (Message("assistant", word),)) for word in self._words]

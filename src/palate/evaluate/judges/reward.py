@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from palate.engine import Branch, Policy, Renderer, branch_scores, prove_scores
+from palate.engine import Branch, branch_scores, prove_scores
 from palate.engine.logps import Layout
-from palate.evaluate.judges.local import JudgingModel
+from palate.evaluate.judges.local import LocalJudge
 from palate.evaluate.reading import branches_of, in_batches
 from palate.judge import Score, preferred_of
 from palate.recipe import ModelOptions
@@ -20,7 +20,7 @@ __all__ = ["RewardModelJudge"]
 _Scored = tuple[Messages, Messages]
 
 
-class RewardModelJudge:
+class RewardModelJudge(LocalJudge):
     """A reward model that Palate trained, or any sequence classifier with one label, as a judge.
 
     It sees one completion at a time and knows no order. Each distinct completion of a prompt is scored once
@@ -48,21 +48,8 @@ class RewardModelJudge:
         Raises:
             ModelError: there is no such model.
         """
-        self._model = JudgingModel.find(model, folder)
-        self._name = name or self._model.called
-        self._options, self._batch_size = options, batch_size
+        super().__init__(model, folder, options, batch_size, name)
         self._scores: dict[_Scored, Score] = {}
-        self._loaded: tuple[Policy, Renderer] | None = None
-
-    @property
-    def name(self) -> str:
-        """The model's, with the first digits of its hash."""
-        return self._name
-
-    @property
-    def models(self) -> tuple[str, ...]:
-        """The model."""
-        return (self._model.model,)
 
     def judge(self, comparisons: Sequence[Comparison], watcher: Watcher | None = None) -> list[Verdict]:
         """One verdict for each comparison, in their order.
@@ -86,8 +73,7 @@ class RewardModelJudge:
     def _score(self, items: Sequence[_Scored], watcher: Watcher) -> None:
         if not items:
             return
-        self._loaded = self._loaded or self._model.load("scores", self._options)
-        policy, renderer = self._loaded
+        policy, renderer = self._load("scores")
         readable: list[tuple[_Scored, Branch]] = []
         for item, branch in zip(items, branches_of(policy, renderer, items), strict=True):
             if isinstance(branch, str):
